@@ -1,0 +1,16 @@
+# Debian's libcaf-dev ships no CMake package: defines CAF::<component> for the components asked for.
+find_path(CAF_INCLUDE_DIR caf/all.hpp)
+set(_caf_required CAF_INCLUDE_DIR)
+foreach(c IN LISTS CAF_FIND_COMPONENTS)
+  find_library(CAF_${c}_LIBRARY NAMES caf_${c})
+  list(APPEND _caf_required CAF_${c}_LIBRARY)
+endforeach()
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(CAF REQUIRED_VARS ${_caf_required})
+foreach(c IN LISTS CAF_FIND_COMPONENTS)
+  if(NOT TARGET CAF::${c})
+    add_library(CAF::${c} UNKNOWN IMPORTED)
+    set_target_properties(CAF::${c} PROPERTIES IMPORTED_LOCATION ${CAF_${c}_LIBRARY}
+      INTERFACE_INCLUDE_DIRECTORIES ${CAF_INCLUDE_DIR} INTERFACE_LINK_LIBRARIES Threads::Threads)
+  endif()
+endforeach()

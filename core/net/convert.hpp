@@ -1,0 +1,20 @@
+// Conversions between core values and their protocol messages.
+#pragma once
+
+#include "core/endpoint.hpp"
+#include "core/position.hpp"
+#include "core/table_mapping.hpp"
+#include "sluice/cluster/v1/cluster.pb.h"
+#include "sluice/store/v1/store.pb.h"
+
+namespace sluice::net {
+
+store::v1::Position to_proto(const Position&);
+Position from_proto(const store::v1::Position&);
+cluster::v1::Error to_proto(const Error&);
+Error from_proto(const cluster::v1::Error&);  // an unknown code becomes INTERNAL with the code in the cause
+cluster::v1::DatabaseEndpoint to_proto(const Endpoint&);
+Endpoint from_proto(const cluster::v1::DatabaseEndpoint&);
+Result<TableMapping> mapping_of(const cluster::v1::ComponentSpec&);
+
+}  // namespace sluice::net

@@ -1,0 +1,31 @@
+// Digest: the checksum of a chunk computed inside the server (exactness.md section 7). The digest expression covers
+// every column's length and a NULL map; values over 64 KiB enter as their own hash; 64 bits, not linear.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/schema.hpp"
+#include "engines/mysql/connection.hpp"
+#include "engines/mysql/scan.hpp"
+
+namespace sluice::mysql {
+
+struct ChunkDigest {
+  uint64_t rows = 0;
+  std::string digest;  // text of the aggregate; comparable between servers that used the same method
+  bool operator==(const ChunkDigest&) const = default;
+};
+
+enum class DigestMethod : uint8_t { kSha1Sum, kSha2Sum };  // SHA1 halves (MariaDB, MySQL < 9), SHA2 (all)
+// The strongest method both servers have.
+DigestMethod choose_method(const ServerVersion& source, const ServerVersion& target);
+
+// Fails with an error when count(digest) != count(*) or the server warned.
+Result<ChunkDigest> digest_chunk(Connection&, const TableSchema&, const Chunk&, DigestMethod);
+// Digest per row, for drilling down: visit(key literals, digest of the row) in key order.
+Status digest_rows(Connection&, const TableSchema&, const Chunk&, DigestMethod,
+                   const std::function<Status(const std::vector<std::string>& key, std::string_view digest)>& visit);
+
+}  // namespace sluice::mysql

@@ -1,0 +1,20 @@
+// Positions of a source (exactness.md section 2).
+#pragma once
+
+#include "core/position.hpp"
+#include "engines/mysql/connection.hpp"
+
+namespace sluice::mysql {
+
+// Nothing read so far is newer: the end of the binlog now.
+Result<Position> end_position(Connection&);
+
+// A consistent snapshot tied to its position, without a lock (MariaDB): opens the transaction on this connection.
+// The caller ends it with COMMIT. XA_PENDING names the xids when prepared transactions are open.
+Result<Position> open_snapshot(Connection&);
+// Everything up to it is seen by a SELECT that starts now. Opens and closes a snapshot of its own. Waits up to
+// `patience` while XA transactions are prepared.
+Result<Position> visible_position(Connection&, std::chrono::milliseconds patience);
+Result<int64_t> server_time_us(Connection&);  // the server's clock
+
+}  // namespace sluice::mysql

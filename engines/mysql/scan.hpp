@@ -1,0 +1,41 @@
+// Scan: reading a table in chunks whose borders the server chooses and compares (exactness.md section 3). Borders are
+// SQL conditions; our code never compares keys. Thread: a plan is made on one connection, chunks are read on any.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/schema.hpp"
+#include "core/value.hpp"
+#include "engines/mysql/connection.hpp"
+
+namespace sluice::mysql {
+
+// A key range (after, upto] of a table's row key. Key values are SQL literals of the server's own making, so that the
+// same chunk reads the same rows on source and target. Empty = open end.
+struct Chunk {
+  uint64_t number = 0;
+  std::vector<std::string> after;  // literals of the key columns, exclusive
+  std::vector<std::string> upto;   // inclusive
+  // The WHERE condition: "1" when both ends are open. `qualifier` as "t." when needed.
+  std::string condition(const TableSchema& schema, std::string_view qualifier = {}) const;
+  std::string encode() const;      // for the chunk table; decode() reads it
+  static Result<Chunk> decode(std::string_view text);
+};
+
+// Walks a table's key: next() returns the chunk that follows `after` with about `rows` rows, by asking the server for
+// the row_key of the row that many ahead. Empty when `after` was the last. Tables without a row_key() are one chunk.
+Result<std::optional<Chunk>> next_chunk(Connection&, const TableSchema&, const std::vector<std::string>& after,
+                                        uint64_t number, uint64_t rows);
+
+// Streams the rows of a chunk in key order, in canonical form, all columns (generated ones included). The views live
+// until `visit` returns.
+Status scan_chunk(Connection&, const TableSchema&, const Chunk&, const std::function<Status(std::span<const ValueView>)>& visit);
+// The row with this key, or none.
+Result<bool> read_row(Connection&, const TableSchema&, std::span<const ValueView> key_values,
+                      const std::function<Status(std::span<const ValueView>)>& visit);
+
+}  // namespace sluice::mysql

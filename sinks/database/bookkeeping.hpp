@@ -1,0 +1,106 @@
+// Bookkeeping in the target (exactness.md section 1): fence, connections, checkpoints, tables' windows, chunks, rechecks
+// and the DDL journal. Every function runs on the connection that it is given; none keeps state. All tables live in the
+// meta database and are transactional.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/lease.hpp"
+#include "core/position.hpp"
+#include "engines/mysql/connection.hpp"
+
+namespace sluice::database {
+
+// Who writes: the component of a project, under an epoch.
+struct Owner {
+  std::string project, component;
+  uint64_t epoch = 0;
+  std::string meta_database = "sluice";
+};
+
+// Creates the meta database and its tables when they are missing. Idempotent.
+Status create_bookkeeping(mysql::Connection&, const std::string& meta_database);
+// Removes what a project left (release): its rows; the meta database stays.
+Status delete_project(mysql::Connection&, const std::string& meta_database, const std::string& project);
+
+// Take-over in the order of section 1: raise the fence (killing registered connections that block it), kill every
+// registered connection of older epochs that still lives, until none is left. STALE_EPOCH when the fence is newer.
+Status take_over(const Endpoint& target, const Owner&);
+
+// A connection that has registered itself under the fence before any other statement. STALE_EPOCH when the fence row
+// does not hold the owner's epoch. The lease is checked before connecting.
+Result<std::unique_ptr<mysql::Connection>> open_registered(const Endpoint& target, const mysql::ConnectOptions&,
+                                                           const Owner&, const Lease&);
+
+// ---- checkpoints ----
+struct CheckpointRow {
+  uint32_t applier = 0;
+  uint64_t epoch = 0;
+  uint64_t seq = 0;
+  Position low_watermark;
+  std::vector<std::string> applied;  // ids of transactions above the watermark
+};
+std::string encode_applied(const std::vector<std::string>& ids);  // delta-coded text
+Result<std::vector<std::string>> decode_applied(std::string_view text);
+
+Result<std::vector<CheckpointRow>> read_checkpoints(mysql::Connection&, const Owner&, bool for_update);
+// Under the fence, in one transaction: replaces all rows of the component by `rows` (with the owner's epoch).
+Status rewrite_checkpoints(mysql::Connection&, const Owner&, const std::vector<CheckpointRow>& rows);
+// The UPDATE of section 1, followed by a statement that fails unless exactly one row matched; for the end of a packet.
+std::string checkpoint_sql(const Owner&, const CheckpointRow& next, uint64_t expected_seq);
+
+// ---- tables and chunks ----
+enum class TableState : uint8_t { kPending, kCopying, kCopied, kNeedsCopy };
+struct TableRow {
+  TableName source, target;
+  TableState state = TableState::kPending;
+  uint32_t round = 0;         // how often the copy was started
+  Position window_start;      // A
+  Position window_end;        // B, set with kCopied
+  bool keyless = false;       // copied in one snapshot: window_start == window_end
+  uint64_t rows = 0, bytes = 0;
+  double seconds = 0;
+  std::string definition;     // TableSchema::encode() of the source at A
+};
+Result<std::vector<TableRow>> read_tables(mysql::Connection&, const Owner&);
+Status write_table(mysql::Connection&, const Owner&, const TableRow&);  // insert or replace, under the fence
+
+struct ChunkRow {
+  TableName table;            // source
+  uint32_t round = 0;
+  uint64_t number = 0;
+  std::string range;          // Chunk::encode()
+  uint64_t rows = 0, bytes = 0;
+};
+Result<std::vector<ChunkRow>> read_chunks(mysql::Connection&, const Owner&, const TableName&, uint32_t round);
+// INSERT for the end of the chunk's own transaction: finished rows only ever commit together with the chunk's data.
+// Affects no row (and so must be checked by the caller) when the fence is newer.
+std::string chunk_sql(const Owner&, const ChunkRow&);
+
+// ---- rows to be read again (section 3, cascades) ----
+struct RecheckRow {
+  uint64_t id = 0;
+  TableName table;                 // source
+  std::vector<std::string> key;    // literals of the row key's columns
+};
+Status add_rechecks_sql(std::string& sql, const Owner&, const std::vector<RecheckRow>&);  // appends an INSERT
+Result<std::vector<RecheckRow>> read_rechecks(mysql::Connection&, const Owner&, size_t limit);
+Status delete_rechecks(mysql::Connection&, const Owner&, const std::vector<uint64_t>& ids);
+
+// ---- DDL journal ----
+enum class DdlState : uint8_t { kBefore, kExecuting, kDone, kFailed, kSkipped };
+struct DdlRow {
+  std::string position;       // of the statement in the source's log (unique within a project)
+  std::string statement;      // as sent to the target
+  std::string before;         // JSON: definitions and server table ids of the tables concerned
+  DdlState state = DdlState::kBefore;
+  std::string error;
+};
+Status write_ddl(mysql::Connection&, const Owner&, const DdlRow&);
+Result<std::vector<DdlRow>> read_ddl(mysql::Connection&, const Owner&, bool unfinished_only);
+
+}  // namespace sluice::database
