@@ -30,6 +30,11 @@ endif()
 # sluice_library(NAME SOURCES... [LINK targets...]): one static library per folder.
 function(sluice_library name)
   cmake_parse_arguments(A "" "" "LINK" ${ARGN})
+  if(NOT A_UNPARSED_ARGUMENTS)  # a folder that has no source file yet
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE ${A_LINK})
+    return()
+  endif()
   add_library(${name} STATIC ${A_UNPARSED_ARGUMENTS})
   target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PUBLIC ${A_LINK})

@@ -35,7 +35,7 @@ class ByteBudget {
   explicit ByteBudget(uint64_t limit_bytes) : limit_(limit_bytes) {}
   ByteBudget(const ByteBudget&) = delete;
 
-  std::optional<Grant> try_acquire(uint64_t bytes);                                // never waits
+  std::optional<Grant> try_acquire(uint64_t bytes);                                  // never waits
   std::optional<Grant> acquire(uint64_t bytes, std::chrono::milliseconds patience);  // empty on time-out or close()
   void close();  // wakes all waiters; every later acquire fails
 

@@ -20,7 +20,7 @@ struct Endpoint {
   std::string kind = "mysql";
   std::string host;
   uint16_t port = 3306;
-  std::string socket;    // path of a unix socket; wins over host and port
+  std::string socket;  // path of a unix socket; wins over host and port
   std::string user;
   Secret password;
   std::string database;  // default scope of a project, never a connection's default database

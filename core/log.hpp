@@ -24,8 +24,8 @@ struct Field {
   Field(std::string_view k, const char* v) : key(k), value(v) {}
   Field(std::string_view k, const Error& e) : key(k), value(e.to_string()) {}
   template <class N>
-    requires std::integral<N> || std::floating_point<N>
-  Field(std::string_view k, N v) : key(k), value(std::to_string(v)) {}
+  requires std::integral<N> || std::floating_point<N> Field(std::string_view k, N v)
+      : key(k), value(std::to_string(v)) {}
 };
 
 struct Options {
@@ -37,9 +37,17 @@ struct Options {
 
 void init(const Options& options);  // once per process; before it, lines go to stderr at kWarn
 void write(Level level, std::string_view component, std::string_view message, std::initializer_list<Field> fields = {});
-inline void debug(std::string_view c, std::string_view m, std::initializer_list<Field> f = {}) { write(Level::kDebug, c, m, f); }
-inline void info(std::string_view c, std::string_view m, std::initializer_list<Field> f = {}) { write(Level::kInfo, c, m, f); }
-inline void warn(std::string_view c, std::string_view m, std::initializer_list<Field> f = {}) { write(Level::kWarn, c, m, f); }
-inline void error(std::string_view c, std::string_view m, std::initializer_list<Field> f = {}) { write(Level::kError, c, m, f); }
+inline void debug(std::string_view c, std::string_view m, std::initializer_list<Field> f = {}) {
+  write(Level::kDebug, c, m, f);
+}
+inline void info(std::string_view c, std::string_view m, std::initializer_list<Field> f = {}) {
+  write(Level::kInfo, c, m, f);
+}
+inline void warn(std::string_view c, std::string_view m, std::initializer_list<Field> f = {}) {
+  write(Level::kWarn, c, m, f);
+}
+inline void error(std::string_view c, std::string_view m, std::initializer_list<Field> f = {}) {
+  write(Level::kError, c, m, f);
+}
 
 }  // namespace sluice::log

@@ -5,7 +5,8 @@
 // the definitions they name first.
 //
 // Layout, little-endian. Header (32 bytes): magic "SLB1", version u16, flags u16, record count u32, body length u32,
-// XXH3-64 of the body u64, row count u32, reserved u32. Body: records, each kind u8, length u32 (of what follows), data:
+// XXH3-64 of the body u64, row count u32, reserved u32. Body: records, each kind u8, length u32 (of what follows),
+// data:
 //   kBegin     Begin: gtid, commit time, server id
 //   kRows      schema id u64, op u8, flags u16, row count u32, then the images: per row one (insert, delete) or two
 //              (update: before, after), each length u32 + null bitmap ((columns+7)/8) + the values that are not NULL in
@@ -20,6 +21,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,10 +41,10 @@ enum class RowOp : uint8_t { kInsert = 1, kUpdate = 2, kDelete = 3 };
 // Bits of Rows::flags.
 inline constexpr uint16_t kRowsNoForeignKeyChecks = 1;  // the source ran the statement with foreign_key_checks=0
 inline constexpr uint16_t kRowsNoUniqueChecks = 2;
-inline constexpr uint16_t kRowsCascadesLogged = 4;      // the log also holds what foreign keys did to child rows
+inline constexpr uint16_t kRowsCascadesLogged = 4;  // the log also holds what foreign keys did to child rows
 
 struct Begin {
-  std::string_view gtid;      // identity of the transaction: GTID; empty when the source has none
+  std::string_view gtid;       // identity of the transaction: GTID; empty when the source has none
   int64_t commit_time_us = 0;  // source's clock, Unix time in microseconds
   uint32_t server_id = 0;
 };
@@ -51,7 +53,7 @@ struct Ddl {
   std::string_view database;  // default database of the statement
   std::string_view sql;       // in UTF-8 (converted from the client's charset by the reader of the log)
   uint64_t sql_mode = 0;
-  int64_t timestamp_us = 0;   // @@timestamp of the statement
+  int64_t timestamp_us = 0;  // @@timestamp of the statement
   std::string_view character_set_client, collation_connection, collation_server, default_collation_utf8mb4;
   std::string_view time_zone;  // SYSTEM already replaced by the source's system zone
   uint8_t foreign_key_checks = 1;
@@ -62,7 +64,7 @@ struct Commit {
   std::string_view gtid;
   std::string_view file;
   uint64_t offset = 0;
-  std::string_view gtids;      // executed set after this transaction
+  std::string_view gtids;  // executed set after this transaction
   int64_t commit_time_us = 0;
   uint64_t row_count = 0;
   Position position() const { return {std::string(file), offset, std::string(gtids)}; }
@@ -99,7 +101,8 @@ struct Rows {
   uint32_t row_count = 0;
   std::string_view images;
 
-  // Calls visit(before, after) per row; for kInsert `before` and for kDelete `after` is empty. Stops at the first error.
+  // Calls visit(before, after) per row; for kInsert `before` and for kDelete `after` is empty. Stops at the first
+  // error.
   Status for_each(const std::function<Status(RowView before, RowView after)>& visit) const;
 };
 

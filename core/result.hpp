@@ -52,10 +52,9 @@ class [[nodiscard]] Status {
 
 #define SLUICE_CONCAT_(a, b) a##b
 #define SLUICE_CONCAT(a, b) SLUICE_CONCAT_(a, b)
-#define SLUICE_TRY(expression)                                  \
-  do {                                                          \
-    if (auto sluice_status = (expression); !sluice_status.ok()) \
-      return sluice_status.error();                             \
+#define SLUICE_TRY(expression)                                                                \
+  do {                                                                                        \
+    if (auto sluice_status = (expression); !sluice_status.ok()) return sluice_status.error(); \
   } while (false)
 #define SLUICE_ASSIGN(declaration, expression) \
   SLUICE_ASSIGN_(SLUICE_CONCAT(sluice_result_, __LINE__), declaration, expression)

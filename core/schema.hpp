@@ -15,12 +15,34 @@
 namespace sluice {
 
 enum class ColumnType : uint8_t {
-  kTinyInt, kSmallInt, kMediumInt, kInt, kBigInt,  // signed or unsigned: Column::is_unsigned
-  kFloat, kDouble, kDecimal, kBit, kYear,
-  kDate, kTime, kDatetime, kTimestamp,
-  kChar, kVarchar, kText,        // character data, in Column::charset
-  kBinary, kVarbinary, kBlob,    // bytes
-  kEnum, kSet, kJson, kGeometry, kUuid, kInet4, kInet6, kVector,
+  kTinyInt,
+  kSmallInt,
+  kMediumInt,
+  kInt,
+  kBigInt,  // signed or unsigned: Column::is_unsigned
+  kFloat,
+  kDouble,
+  kDecimal,
+  kBit,
+  kYear,
+  kDate,
+  kTime,
+  kDatetime,
+  kTimestamp,
+  kChar,
+  kVarchar,
+  kText,  // character data, in Column::charset
+  kBinary,
+  kVarbinary,
+  kBlob,  // bytes
+  kEnum,
+  kSet,
+  kJson,
+  kGeometry,
+  kUuid,
+  kInet4,
+  kInet6,
+  kVector,
 };
 
 // How a value of a column is kept in a row (record.hpp). One canonical form per type, whether it came from the log or
@@ -41,16 +63,16 @@ struct Column {
   ColumnType type = ColumnType::kInt;
   bool is_unsigned = false;
   bool nullable = true;
-  bool generated = false;      // VIRTUAL or STORED: carried in rows, never written
+  bool generated = false;  // VIRTUAL or STORED: carried in rows, never written
   bool auto_increment = false;
   bool on_update_now = false;  // ON UPDATE CURRENT_TIMESTAMP
   bool invisible = false;
-  uint32_t length = 0;         // characters (CHAR, VARCHAR), bytes (BINARY, VARBINARY), bits (BIT), digits (DECIMAL)
-  uint8_t scale = 0;           // decimals of DECIMAL, fractional digits of TIME, DATETIME, TIMESTAMP
-  std::string charset;         // of kChar, kVarchar, kText, kEnum, kSet; else empty
+  uint32_t length = 0;  // characters (CHAR, VARCHAR), bytes (BINARY, VARBINARY), bits (BIT), digits (DECIMAL)
+  uint8_t scale = 0;    // decimals of DECIMAL, fractional digits of TIME, DATETIME, TIMESTAMP
+  std::string charset;  // of kChar, kVarchar, kText, kEnum, kSet; else empty
   std::string collation;
   std::vector<std::string> labels;  // of kEnum, kSet, UTF-8
-  std::string sql_type;        // as the server prints it, e.g. "int(10) unsigned"; empty when not known
+  std::string sql_type;             // as the server prints it, e.g. "int(10) unsigned"; empty when not known
 
   Physical physical() const;
   bool is_character() const {

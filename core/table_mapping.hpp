@@ -38,8 +38,11 @@ class TableMapping {
   const std::string& meta_database() const { return meta_database_; }
 
  private:
-  struct Rename { TableName from, to; };  // table "*" = the whole database
+  struct Rename {
+    TableName from, to;
+  };  // table "*" = the whole database
   std::vector<std::string> includes_, excludes_, renames_;
+  std::vector<TableName> include_names_, exclude_names_;
   std::vector<Rename> rules_;
   std::string meta_database_ = "sluice";
 };

@@ -1,0 +1,48 @@
+#include "core/metrics.hpp"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <sstream>
+
+namespace sluice::metrics {
+namespace {
+
+// Never destroyed: threads may count while the process ends. Merge: asking again for a name finds its family.
+prometheus::Registry& registry() {
+  static auto* instance = new prometheus::Registry(prometheus::Registry::InsertBehavior::Merge);
+  return *instance;
+}
+
+}  // namespace
+
+void Counter::add(double amount) { static_cast<prometheus::Counter*>(impl_)->Increment(amount); }
+double Counter::value() const { return static_cast<prometheus::Counter*>(impl_)->Value(); }
+void Gauge::set(double value) { static_cast<prometheus::Gauge*>(impl_)->Set(value); }
+void Gauge::add(double amount) { static_cast<prometheus::Gauge*>(impl_)->Increment(amount); }
+double Gauge::value() const { return static_cast<prometheus::Gauge*>(impl_)->Value(); }
+void Histogram::observe(double value) { static_cast<prometheus::Histogram*>(impl_)->Observe(value); }
+
+Counter counter(const std::string& name, const std::string& help, const Labels& labels) {
+  return Counter(&prometheus::BuildCounter().Name(name).Help(help).Register(registry()).Add(labels));
+}
+
+Gauge gauge(const std::string& name, const std::string& help, const Labels& labels) {
+  return Gauge(&prometheus::BuildGauge().Name(name).Help(help).Register(registry()).Add(labels));
+}
+
+Histogram histogram(const std::string& name, const std::string& help, const std::vector<double>& bounds,
+                    const Labels& labels) {
+  return Histogram(&prometheus::BuildHistogram().Name(name).Help(help).Register(registry()).Add(labels, bounds));
+}
+
+std::string exposition() {
+  std::ostringstream out;
+  prometheus::TextSerializer().Serialize(out, registry().Collect());
+  return out.str();
+}
+
+}  // namespace sluice::metrics

@@ -1,0 +1,58 @@
+// Metrics: counters, gauges and histograms with labels, in one registry per process, written as Prometheus text.
+// Thread safe. A handle is found once and kept: finding costs a lock and a map lookup, using it an atomic operation.
+// Handles stay valid for the life of the process. Names are `sluice_<area>_<what>_<unit>`; counters end in `_total`.
+// Labels come from bounded sets (components, tables, nodes), never from data.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace sluice::metrics {
+
+using Labels = std::map<std::string, std::string>;
+
+class Counter {
+ public:
+  void add(double amount = 1);  // never negative
+  double value() const;
+
+ private:
+  friend Counter counter(const std::string&, const std::string&, const Labels&);
+  explicit Counter(void* impl) : impl_(impl) {}
+  void* impl_;
+};
+
+class Gauge {
+ public:
+  void set(double value);
+  void add(double amount);
+  double value() const;
+
+ private:
+  friend Gauge gauge(const std::string&, const std::string&, const Labels&);
+  explicit Gauge(void* impl) : impl_(impl) {}
+  void* impl_;
+};
+
+class Histogram {
+ public:
+  void observe(double value);
+
+ private:
+  friend Histogram histogram(const std::string&, const std::string&, const std::vector<double>&, const Labels&);
+  explicit Histogram(void* impl) : impl_(impl) {}
+  void* impl_;
+};
+
+// The same name and labels give the same metric. All uses of a name give the same kind and help text.
+Counter counter(const std::string& name, const std::string& help, const Labels& labels = {});
+Gauge gauge(const std::string& name, const std::string& help, const Labels& labels = {});
+// `bounds`: upper bounds of the buckets, ascending; the first use of name and labels decides.
+Histogram histogram(const std::string& name, const std::string& help, const std::vector<double>& bounds,
+                    const Labels& labels = {});
+
+inline constexpr const char* kExpositionType = "text/plain; version=0.0.4; charset=utf-8";
+std::string exposition();  // everything, in the text format that Prometheus reads
+
+}  // namespace sluice::metrics
