@@ -2,6 +2,7 @@
 
 #include <httplib.h>
 
+#include <atomic>
 #include <thread>
 
 #include "core/metrics.hpp"
@@ -11,6 +12,7 @@ namespace sluice::net {
 struct HttpServer::Impl {
   httplib::Server server;
   std::thread thread;
+  std::atomic<bool> ended{false};
 };
 
 HttpServer::HttpServer() : impl_(std::make_unique<Impl>()) {}
@@ -33,6 +35,11 @@ Status HttpServer::start(const std::string& host, int port) {
   server.set_tcp_nodelay(true);
   server.new_task_queue = [] { return new httplib::ThreadPool(4); };
   server.set_keep_alive_timeout(2);
+  // The library's default shares the port with any other process that asks for it (SO_REUSEPORT).
+  server.set_socket_options([](socket_t socket) {
+    const int yes = 1;
+    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  });
   // The path is compared as text, not as the regular expression that the library would make of it.
   server.Get(".*", [this](const httplib::Request& request, httplib::Response& response) {
     const auto found = handlers_.find(request.path);
@@ -50,14 +57,17 @@ Status HttpServer::start(const std::string& host, int port) {
     return Error(ErrorCode::IO_ERROR, "cannot listen for HTTP: the address is in use or not of this machine",
                  host + ":" + std::to_string(port));
   }
-  impl_->thread = std::thread([this] { impl_->server.listen_after_bind(); });
+  impl_->thread = std::thread([this] {
+    impl_->server.listen_after_bind();
+    impl_->ended = true;
+  });
   return {};
 }
 
 void HttpServer::stop() {
   if (!impl_->thread.joinable()) return;
   // stop() before the loop has begun would be lost.
-  while (!impl_->server.is_running()) std::this_thread::yield();
+  while (!impl_->server.is_running() && !impl_->ended) std::this_thread::yield();
   impl_->server.stop();
   impl_->thread.join();
 }
