@@ -20,7 +20,7 @@ if(MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
 
-add_compile_options(-Wall -Wextra -Wpedantic -Wno-missing-field-initializers -fno-omit-frame-pointer
+add_compile_options(-Wall -Wextra -Wpedantic -Wno-missing-field-initializers -Wno-dangling-else -fno-omit-frame-pointer
                     "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
 if(SLUICE_SANITIZE)
   add_compile_options(-fsanitize=${SLUICE_SANITIZE} -O1)

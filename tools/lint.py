@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""The lint step: formatting, include directions (docs/design.md section 4), heavy headers, file lengths, READMEs,
+generated pages. Prints every finding and exits 1 when there is one."""
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+LINES_MAX = 600
+COLUMNS_MAX = 120
+
+# A folder may include itself and what is named here.
+MAY_INCLUDE = {
+    "core": set(),
+    "engines": {"core"},
+    "store": {"core", "engines"},
+    "sinks": {"core", "engines"},
+    "agents": {"core", "engines", "store", "sinks"},
+    "coordinator": {"core"},
+    "cli": {"core", "engines", "store", "sinks", "agents", "coordinator"},
+}
+GENERATED = "sluice/"  # protocol code: by all but core (core/net excepted)
+INCLUDE = re.compile(r'^\s*#include\s+["<]([^">]+)[">]')
+README_FOLDERS = ["core", "core/net", "engines", "store", "sinks", "agents", "coordinator", "cli", "proto", "tests",
+                  "bench", "tools", "docs"]
+
+
+def files(*patterns):
+    out = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", *patterns], cwd=ROOT, capture_output=True,
+                         text=True, check=True).stdout
+    return [name for name in out.split("\n") if name and (ROOT / name).exists()]
+
+
+def check_includes(name, text, findings):
+    folder = name.split("/")[0]
+    if folder not in MAY_INCLUDE:
+        return
+    allowed = MAY_INCLUDE[folder] | {folder}
+    for number, line in enumerate(text.split("\n"), 1):
+        found = INCLUDE.match(line)
+        if not found:
+            continue
+        header = found.group(1)
+        where = f"{name}:{number}"
+        top = header.split("/")[0]
+        if top in MAY_INCLUDE and "/" in header and top not in allowed:
+            findings.append(f"{where}: {folder} may not include {header}")
+        if header.startswith(GENERATED) and folder == "core" and not name.startswith("core/net/"):
+            findings.append(f"{where}: core may not include protocol code")
+        base = name.rsplit("/", 1)[-1]
+        if header.startswith("caf/") and not (
+                re.search(r"_actors?\.(hpp|cpp)$", base) or base == "actors.hpp" or name.startswith("core/actor/")):
+            findings.append(f"{where}: CAF belongs in *_actor files, actors.hpp and core/actor/")
+        grpc = header.startswith("grpcpp/") or header.endswith(".grpc.pb.h")
+        if grpc and not (re.search(r"_(service|client)\.(hpp|cpp)$", base) or name.startswith("core/net/")):
+            findings.append(f"{where}: grpcpp belongs in *_service.cpp, *_client.cpp and core/net/")
+        if name.endswith(".hpp") and header in ("httplib.h", "CLI/CLI.hpp", "nlohmann/json.hpp"):
+            findings.append(f"{where}: heavy header {header} in a header")
+
+
+def check_text(name, text, findings):
+    lines = text.split("\n")
+    if len(lines) > LINES_MAX:
+        findings.append(f"{name}: {len(lines)} lines, at most {LINES_MAX}")
+    for number, line in enumerate(lines, 1):
+        if len(line) > COLUMNS_MAX:
+            findings.append(f"{name}:{number}: longer than {COLUMNS_MAX} columns")
+        if re.search(r"\b(TODO|FIXME|XXX)\b", line):
+            findings.append(f"{name}:{number}: unfinished work")
+    if name.endswith(".hpp") and "using namespace" in text:
+        findings.append(f"{name}: using namespace in a header")
+
+
+def main():
+    findings = []
+    sources = files("*.cpp", "*.hpp")
+    for name in sources:
+        text = (ROOT / name).read_text()
+        if name.split("/")[0] not in ("tests", "bench"):
+            check_includes(name, text, findings)
+        check_text(name, text, findings)
+    if sources:
+        result = subprocess.run(["clang-format-14", "--dry-run", "-Werror", *sources], cwd=ROOT, capture_output=True,
+                                text=True)
+        if result.returncode != 0:
+            bad = sorted({line.split(":")[0] for line in result.stderr.split("\n") if "error:" in line})
+            findings += [f"{name}: not formatted (./dev fmt)" for name in bad]
+    for folder in README_FOLDERS:
+        if not (ROOT / folder / "README.md").exists():
+            findings.append(f"{folder}: no README.md")
+    errors = subprocess.run([sys.executable, str(ROOT / "tools/gen_errors.py"), "--check"], capture_output=True, text=True)
+    if errors.returncode != 0:
+        findings.append(errors.stderr.strip())
+    for finding in findings:
+        print(finding)
+    print(f"lint: {len(sources)} source files, {len(findings)} findings")
+    sys.exit(1 if findings else 0)
+
+
+if __name__ == "__main__":
+    main()
