@@ -29,12 +29,18 @@ Status delete_project(mysql::Connection&, const std::string& meta_database, cons
 
 // Take-over in the order of section 1: raise the fence (killing registered connections that block it), kill every
 // registered connection of older epochs that still lives, until none is left. STALE_EPOCH when the fence is newer.
+// Bounded (60 s, then TIMED_OUT). Calling it again with the same epoch ends nothing of that epoch: two processes must
+// never share an epoch, so every start of a process has a new one.
 Status take_over(const Endpoint& target, const Owner&);
 
 // A connection that has registered itself under the fence before any other statement. STALE_EPOCH when the fence row
 // does not hold the owner's epoch. The lease is checked before connecting.
 Result<std::unique_ptr<mysql::Connection>> open_registered(const Endpoint& target, const mysql::ConnectOptions&,
                                                            const Owner&, const Lease&);
+
+// Ends one connection of this owner and epoch whose answers were lost, and returns when the server has let go of it: what
+// it had not committed is undone, what it committed can be read. `connection` is another one of the same owner.
+Status end_lost_connection(mysql::Connection& connection, const Owner&, uint64_t id);
 
 // ---- checkpoints ----
 struct CheckpointRow {
@@ -50,7 +56,9 @@ Result<std::vector<std::string>> decode_applied(std::string_view text);
 Result<std::vector<CheckpointRow>> read_checkpoints(mysql::Connection&, const Owner&, bool for_update);
 // Under the fence, in one transaction: replaces all rows of the component by `rows` (with the owner's epoch).
 Status rewrite_checkpoints(mysql::Connection&, const Owner&, const std::vector<CheckpointRow>& rows);
-// The UPDATE of section 1, followed by a statement that fails unless exactly one row matched; for the end of a packet.
+// The UPDATE of section 1, followed by a statement that fails (server error kGuardFailed) unless exactly one row matched;
+// for the end of a packet, before COMMIT. Statements are separated by ';', the last one has none.
+inline constexpr uint32_t kGuardFailed = 1242;
 std::string checkpoint_sql(const Owner&, const CheckpointRow& next, uint64_t expected_seq);
 
 // ---- tables and chunks ----
@@ -94,7 +102,7 @@ Status delete_rechecks(mysql::Connection&, const Owner&, const std::vector<uint6
 // ---- DDL journal ----
 enum class DdlState : uint8_t { kBefore, kExecuting, kDone, kFailed, kSkipped };
 struct DdlRow {
-  std::string position;       // of the statement in the source's log (unique within a project)
+  std::string position;       // of the statement in the source's log (unique within a project), at most 512 bytes
   std::string statement;      // as sent to the target
   std::string before;         // JSON: definitions and server table ids of the tables concerned
   DdlState state = DdlState::kBefore;
