@@ -11,6 +11,7 @@
 
 #include "core/lease.hpp"
 #include "core/position.hpp"
+#include "core/table_mapping.hpp"
 #include "engines/mysql/connection.hpp"
 
 namespace sluice::database {
