@@ -1,0 +1,337 @@
+// Fencing, take-over and checkpoints on a real server, with two real sessions that play owner and zombie.
+#include "sinks/database/bookkeeping.hpp"
+
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "engines/mysql/sql_text.hpp"
+#include "tests/support/mariadb.hpp"
+#include "tests/support/tcp_proxy.hpp"
+#include "tests/support/wait.hpp"
+
+namespace sluice::database {
+namespace {
+
+using testing::MariaDbServer;
+using testing::wait_until;
+
+#define ASSERT_OK(expression)                                               \
+  do {                                                                      \
+    const auto& sluice_outcome = (expression);                              \
+    ASSERT_TRUE(sluice_outcome.ok()) << sluice_outcome.error().to_string(); \
+  } while (false)
+
+MariaDbServer& server() {
+  static MariaDbServer instance({.server_id = 1, .binlog = false, .args = {}});
+  return instance;
+}
+
+class Bookkeeping : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    owner_.project = "np_" + std::to_string(++counter_);
+    owner_.component = owner_.project + ".incr_sync";
+    owner_.epoch = 1;
+    mysql::ConnectOptions options;
+    auto connection = mysql::Connection::open(server().endpoint(), options);
+    ASSERT_OK(connection);
+    ASSERT_OK(create_bookkeeping(**connection, "sluice"));
+    ASSERT_OK(create_bookkeeping(**connection, "sluice"));  // idempotent
+    server().sql("CREATE DATABASE IF NOT EXISTS t; CREATE TABLE IF NOT EXISTS t.r (p VARCHAR(64), v INT)");
+    ASSERT_OK(take_over(server().endpoint(), owner_));
+  }
+
+  static mysql::ConnectOptions options() {
+    mysql::ConnectOptions options;
+    options.multi_statements = true;
+    return options;
+  }
+  Result<std::unique_ptr<mysql::Connection>> open(const Owner& owner) {
+    return open_registered(server().endpoint(), options(), owner, *Lease::unlimited());
+  }
+  Owner newer(uint64_t by = 1) const {
+    Owner owner = owner_;
+    owner.epoch += by;
+    return owner;
+  }
+  std::string insert(int value) const {
+    return "INSERT INTO t.r VALUES (" + mysql::quoted(owner_.project) + ", " + std::to_string(value) + ")";
+  }
+  std::string rows() const {
+    return server().query_value("SELECT COUNT(*) FROM t.r WHERE p = '" + owner_.project + "'");
+  }
+  std::string seq() const {
+    return server().query_value("SELECT seq FROM sluice.checkpoint WHERE project = '" + owner_.project + "'");
+  }
+  static CheckpointRow checkpoint(uint64_t seq) {
+    CheckpointRow row;
+    row.applier = 0;
+    row.seq = seq;
+    row.low_watermark = {"binlog.000001", 100 + seq, "0-1-" + std::to_string(seq)};
+    row.applied = {"0-1-9", "0-1-11"};
+    return row;
+  }
+
+  Owner owner_;
+  static inline int counter_ = 0;
+};
+
+TEST_F(Bookkeeping, OnlyTheFencesEpochRegisters) {
+  auto first = open(owner_);
+  ASSERT_OK(first);
+  EXPECT_EQ(open(newer()).error().code(), ErrorCode::STALE_EPOCH);
+  ASSERT_OK(take_over(server().endpoint(), newer()));
+  EXPECT_EQ(open(owner_).error().code(), ErrorCode::STALE_EPOCH);
+  ASSERT_OK(open(newer()));
+  EXPECT_EQ(take_over(server().endpoint(), owner_).error().code(), ErrorCode::STALE_EPOCH);
+}
+
+TEST_F(Bookkeeping, ExpiredLeaseDoesNotConnect) {
+  ManualClock clock;
+  Lease lease(clock);
+  EXPECT_EQ(open_registered(server().endpoint(), options(), owner_, lease).error().code(), ErrorCode::LEASE_EXPIRED);
+}
+
+TEST_F(Bookkeeping, TakeOverEndsOlderSessionsAndOnlyThose) {
+  auto zombie = open(owner_);
+  ASSERT_OK(zombie);
+  Owner other = owner_;
+  other.component = owner_.project + ".full_import";
+  ASSERT_OK(take_over(server().endpoint(), other));
+  auto neighbour = open(other);
+  ASSERT_OK(neighbour);
+  ASSERT_OK(take_over(server().endpoint(), newer()));
+  // DDL cannot be guarded by a row: the session must be dead before the new owner writes.
+  EXPECT_EQ((*zombie)->exec("TRUNCATE TABLE t.r").error().code(), ErrorCode::CONNECTION_LOST);
+  EXPECT_TRUE((*neighbour)->exec("DO 1").ok());
+  EXPECT_EQ(server().query_value("SELECT COUNT(*) FROM sluice.connection WHERE component = '" + owner_.component + "'"),
+            "0");
+  // The same epoch again ends nothing of its own.
+  auto mine = open(newer());
+  ASSERT_OK(mine);
+  ASSERT_OK(take_over(server().endpoint(), newer()));
+  EXPECT_TRUE((*mine)->exec("DO 1").ok());
+}
+
+TEST_F(Bookkeeping, AnIdThatWasUsedAgainIsLeftAlone) {
+  auto stranger = mysql::Connection::open(server().endpoint(), options());
+  ASSERT_OK(stranger);
+  server().sql("INSERT INTO sluice.connection (project, component, epoch, id, user, client) VALUES ('" +
+               owner_.project + "', '" + owner_.component + "', 1, " + std::to_string((*stranger)->id()) +
+               ", 'sluice', '10.9.8.7:4711')");
+  ASSERT_OK(take_over(server().endpoint(), newer()));
+  EXPECT_TRUE((*stranger)->exec("DO 1").ok());
+}
+
+TEST_F(Bookkeeping, TakeOverKillsTheHolderOfTheFenceRow) {
+  auto zombie = open(owner_);
+  ASSERT_OK(zombie);
+  ASSERT_OK((*zombie)->exec("START TRANSACTION"));
+  ASSERT_OK((*zombie)->exec(insert(1)));
+  ChunkRow chunk{{"a", "b"}, 1, 0, "x", 1, 1};
+  auto inserted = (*zombie)->exec(chunk_sql(owner_, chunk));
+  ASSERT_OK(inserted);
+  EXPECT_EQ(inserted->matched_rows, 1U);
+  ASSERT_OK(take_over(server().endpoint(), newer()));
+  EXPECT_FALSE((*zombie)->exec("COMMIT").ok());
+  EXPECT_EQ(rows(), "0");
+  auto mine = open(newer());
+  ASSERT_OK(mine);
+  auto chunks = read_chunks(**mine, newer(), {"a", "b"}, 1);
+  ASSERT_OK(chunks);
+  EXPECT_TRUE(chunks->empty());
+}
+
+TEST_F(Bookkeeping, CheckpointsGoOnlyFromTheKnownSeq) {
+  auto opened = open(owner_);
+  ASSERT_OK(opened);
+  auto& connection = **opened;
+  ASSERT_OK(rewrite_checkpoints(connection, owner_, {checkpoint(1)}));
+  ASSERT_OK(connection.exec_multi("START TRANSACTION;" + insert(1) + ";" + checkpoint_sql(owner_, checkpoint(2), 1) +
+                                  ";COMMIT"));
+  auto read = read_checkpoints(connection, owner_, true);
+  ASSERT_OK(read);
+  ASSERT_EQ(read->size(), 1U);
+  EXPECT_EQ((*read)[0].seq, 2U);
+  EXPECT_EQ((*read)[0].low_watermark, checkpoint(2).low_watermark);
+  EXPECT_EQ((*read)[0].applied, checkpoint(2).applied);
+
+  // A wrong seq: the guard stops the packet before COMMIT.
+  size_t done = 0;
+  const auto again = connection.exec_multi(
+      "START TRANSACTION;" + insert(2) + ";" + checkpoint_sql(owner_, checkpoint(2), 1) + ";COMMIT", &done);
+  ASSERT_FALSE(again.ok());
+  EXPECT_EQ(connection.last_errno(), kGuardFailed);
+  EXPECT_EQ(done, 3U);
+  ASSERT_OK(connection.exec("ROLLBACK"));
+  EXPECT_EQ(rows(), "1");
+  EXPECT_EQ(seq(), "2");
+}
+
+// The zombie sleeps before its checkpoint update and wakes after the take-over, on a session that nobody could end.
+TEST_F(Bookkeeping, ZombieBeforeItsCheckpointWritesNothing) {
+  auto zombie = open(owner_);
+  ASSERT_OK(zombie);
+  ASSERT_OK(rewrite_checkpoints(**zombie, owner_, {checkpoint(1)}));
+  ASSERT_OK((*zombie)->exec("START TRANSACTION"));
+  ASSERT_OK((*zombie)->exec(insert(1)));
+  // As behind a proxy that hides ids: the row names another client, so that the session survives.
+  server().sql("UPDATE sluice.connection SET client = 'hidden' WHERE project = '" + owner_.project + "'");
+  ASSERT_OK(take_over(server().endpoint(), newer()));
+  auto mine = open(newer());
+  ASSERT_OK(mine);
+  ASSERT_OK(rewrite_checkpoints(**mine, newer(), {checkpoint(1)}));
+  const auto woken = (*zombie)->exec_multi(checkpoint_sql(owner_, checkpoint(2), 1) + ";COMMIT");
+  ASSERT_FALSE(woken.ok());
+  EXPECT_EQ((*zombie)->last_errno(), kGuardFailed);
+  ASSERT_OK((*zombie)->exec("ROLLBACK"));
+  EXPECT_EQ(rows(), "0");
+  EXPECT_EQ(seq(), "1");
+}
+
+// The zombie sleeps after its checkpoint update: it holds the row's lock, and the take-over must end it.
+TEST_F(Bookkeeping, ZombieAfterItsCheckpointIsRolledBack) {
+  auto zombie = open(owner_);
+  ASSERT_OK(zombie);
+  ASSERT_OK(rewrite_checkpoints(**zombie, owner_, {checkpoint(1)}));
+  ASSERT_OK((*zombie)->exec_multi("START TRANSACTION;" + insert(1) + ";" + checkpoint_sql(owner_, checkpoint(2), 1)));
+  ASSERT_OK(take_over(server().endpoint(), newer()));
+  auto mine = open(newer());
+  ASSERT_OK(mine);
+  auto read = read_checkpoints(**mine, newer(), true);
+  ASSERT_OK(read);
+  ASSERT_EQ(read->size(), 1U);
+  EXPECT_EQ((*read)[0].seq, 1U);
+  ASSERT_OK(rewrite_checkpoints(**mine, newer(), *read));
+  EXPECT_FALSE((*zombie)->exec("COMMIT").ok());
+  EXPECT_EQ(rows(), "0");
+}
+
+// The answer of COMMIT is lost. The new session cannot know; the seq of the checkpoint row tells.
+TEST_F(Bookkeeping, LostCommitAnswerIsDecidedBySeq) {
+  testing::TcpProxy proxy(server().port());
+  Endpoint through = server().endpoint();
+  through.port = proxy.port();
+  through.ssl_mode = SslMode::kDisabled;
+  auto first = open_registered(through, options(), owner_, *Lease::unlimited());
+  ASSERT_OK(first);
+  const uint64_t id = (*first)->id();
+  ASSERT_OK(rewrite_checkpoints(**first, owner_, {checkpoint(1)}));
+  proxy.when(testing::Direction::kToServer, "COMMIT /*now*/", testing::OnPattern::kLoseAnswer);
+  EXPECT_FALSE((*first)
+                   ->exec_multi("START TRANSACTION;" + insert(1) + ";" + checkpoint_sql(owner_, checkpoint(2), 1) +
+                                ";COMMIT /*now*/")
+                   .ok());
+  auto second = open(owner_);
+  ASSERT_OK(second);
+  ASSERT_OK(end_lost_connection(**second, owner_, id));
+  auto read = read_checkpoints(**second, owner_, true);
+  ASSERT_OK(read);
+  EXPECT_EQ((*read)[0].seq, 2U);
+  EXPECT_EQ(rows(), "1");
+}
+
+// The packet before COMMIT is lost and the first session stays open with its locks: it is ended, then the seq is equal.
+TEST_F(Bookkeeping, LostSessionWithAnOpenTransactionIsEnded) {
+  auto first = open(owner_);
+  ASSERT_OK(first);
+  ASSERT_OK(rewrite_checkpoints(**first, owner_, {checkpoint(1)}));
+  ASSERT_OK((*first)->exec_multi("START TRANSACTION;" + insert(1) + ";" + checkpoint_sql(owner_, checkpoint(2), 1)));
+  auto second = open(owner_);
+  ASSERT_OK(second);
+  ASSERT_OK(end_lost_connection(**second, owner_, (*first)->id()));
+  auto read = read_checkpoints(**second, owner_, true);
+  ASSERT_OK(read);
+  EXPECT_EQ((*read)[0].seq, 1U);
+  ASSERT_OK((*second)->exec_multi("START TRANSACTION;" + insert(1) + ";" + checkpoint_sql(owner_, checkpoint(2), 1) +
+                                  ";COMMIT"));
+  EXPECT_FALSE((*first)->exec("COMMIT").ok());
+  EXPECT_EQ(rows(), "1");
+}
+
+// A COMMIT that is still running on the first session: FOR UPDATE waits for it.
+TEST_F(Bookkeeping, ReadingForUpdateWaitsForATransactionInFlight) {
+  auto first = open(owner_);
+  auto second = open(owner_);
+  ASSERT_OK(first);
+  ASSERT_OK(second);
+  ASSERT_OK(rewrite_checkpoints(**first, owner_, {checkpoint(1)}));
+  ASSERT_OK((*first)->exec_multi("START TRANSACTION;" + insert(1) + ";" + checkpoint_sql(owner_, checkpoint(2), 1)));
+  auto reading = std::async(std::launch::async, [&] { return read_checkpoints(**second, owner_, true); });
+  ASSERT_TRUE(wait_until(
+      [&] { return server().query_value("SELECT COUNT(*) FROM information_schema.INNODB_LOCK_WAITS") != "0"; }));
+  ASSERT_OK((*first)->exec("COMMIT"));
+  auto read = reading.get();
+  ASSERT_OK(read);
+  EXPECT_EQ((*read)[0].seq, 2U);
+}
+
+TEST_F(Bookkeeping, RewriteUnderAnOldEpochIsRefused) {
+  auto first = open(owner_);
+  ASSERT_OK(first);
+  ASSERT_OK(rewrite_checkpoints(**first, owner_, {checkpoint(1)}));
+  server().sql("UPDATE sluice.fence SET epoch = 9 WHERE project = '" + owner_.project + "'");
+  EXPECT_EQ(rewrite_checkpoints(**first, owner_, {checkpoint(5)}).error().code(), ErrorCode::STALE_EPOCH);
+  EXPECT_EQ(seq(), "1");
+  TableRow table;
+  table.source = table.target = {"a", "b"};
+  EXPECT_EQ(write_table(**first, owner_, table).error().code(), ErrorCode::STALE_EPOCH);
+  auto chunk = (*first)->exec(chunk_sql(owner_, {{"a", "b"}, 1, 0, "", 0, 0}));
+  ASSERT_OK(chunk);
+  EXPECT_EQ(chunk->matched_rows, 0U);
+}
+
+TEST_F(Bookkeeping, RowsOfTablesChunksRechecksAndJournal) {
+  auto opened = open(owner_);
+  ASSERT_OK(opened);
+  auto& connection = **opened;
+  TableRow table;
+  table.source = {"Datenb\xc3\xa4nk", "it's"};
+  table.target = {"z", "y"};
+  table.state = TableState::kCopying;
+  table.round = 2;
+  table.window_start = {"b.000001", 7, "0-1-2"};
+  table.definition = std::string("\0\x01'\\\xff", 5);
+  ASSERT_OK(write_table(connection, owner_, table));
+  ASSERT_OK(write_table(connection, owner_, table));
+  table.state = TableState::kCopied;
+  table.window_end = {"b.000002", 8, "0-1-3"};
+  table.rows = 5;
+  table.seconds = 1.5;
+  ASSERT_OK(write_table(connection, owner_, table));
+  auto tables = read_tables(connection, owner_);
+  ASSERT_OK(tables);
+  ASSERT_EQ(tables->size(), 1U);
+  const TableRow& back = (*tables)[0];
+  EXPECT_EQ(back.source, table.source);
+  EXPECT_EQ(back.state, TableState::kCopied);
+  EXPECT_EQ(back.window_start, table.window_start);
+  EXPECT_EQ(back.window_end, table.window_end);
+  EXPECT_EQ(back.definition, table.definition);
+  EXPECT_EQ(back.seconds, 1.5);
+
+  std::string statements;
+  ASSERT_OK(add_rechecks_sql(statements, owner_, {{0, table.source, {"1", "'a:b'"}}, {0, table.source, {"2", "''"}}}));
+  ASSERT_OK(connection.exec_multi(statements));
+  auto rechecks = read_rechecks(connection, owner_, 10);
+  ASSERT_OK(rechecks);
+  ASSERT_EQ(rechecks->size(), 2U);
+  EXPECT_EQ((*rechecks)[0].key, (std::vector<std::string>{"1", "'a:b'"}));
+  ASSERT_OK(delete_rechecks(connection, owner_, {(*rechecks)[0].id}));
+  EXPECT_EQ(read_rechecks(connection, owner_, 10)->size(), 1U);
+
+  DdlRow ddl{"b.000001:99", "ALTER TABLE `a` ADD b INT", "{}", DdlState::kExecuting, ""};
+  ASSERT_OK(write_ddl(connection, owner_, ddl));
+  EXPECT_EQ(read_ddl(connection, owner_, true)->size(), 1U);
+  ddl.state = DdlState::kDone;
+  ASSERT_OK(write_ddl(connection, owner_, ddl));
+  EXPECT_EQ(read_ddl(connection, owner_, true)->size(), 0U);
+  EXPECT_EQ(read_ddl(connection, owner_, false)->at(0).state, DdlState::kDone);
+
+  ASSERT_OK(delete_project(connection, "sluice", owner_.project));
+  EXPECT_TRUE(read_tables(connection, owner_)->empty());
+}
+
+}  // namespace
+}  // namespace sluice::database
