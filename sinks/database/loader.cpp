@@ -1,0 +1,311 @@
+// One chunk: a reading thread fills pieces, the calling thread sends them, checks, and commits.
+#include "sinks/database/loader.hpp"
+
+#include <charconv>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "engines/mysql/sql_text.hpp"
+
+namespace sluice::database {
+namespace {
+
+constexpr uint32_t kDuplicateKey = 1062;
+constexpr size_t kConflictsKept = 100;
+constexpr std::chrono::milliseconds kBudgetPatience{100};
+
+// Whole rows as text. For INSERT, `starts` holds where each row begins, so that one row can be sent again alone.
+struct Piece {
+  std::string text;
+  std::vector<uint32_t> starts;
+  uint64_t rows = 0;
+  std::optional<ByteBudget::Grant> grant;
+};
+
+// The bounded queue between the two threads. The reader ends it with a status; the writer may cancel it.
+class PieceQueue {
+ public:
+  explicit PieceQueue(size_t limit) : limit_(limit) {}
+
+  bool push(Piece piece) {  // false: cancelled
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return cancelled_ || pieces_.size() < limit_; });
+    if (cancelled_) return false;
+    pieces_.push_back(std::move(piece));
+    changed_.notify_all();
+    return true;
+  }
+  void end(Status status) {
+    std::lock_guard lock(mutex_);
+    ended_ = std::move(status);
+    changed_.notify_all();
+  }
+  void cancel() {
+    std::lock_guard lock(mutex_);
+    cancelled_ = true;
+    pieces_.clear();
+    changed_.notify_all();
+  }
+  bool cancelled() const {
+    std::lock_guard lock(mutex_);
+    return cancelled_;
+  }
+  // The next piece; empty at the end; the reader's error.
+  Result<std::optional<Piece>> pop() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return !pieces_.empty() || ended_.has_value(); });
+    if (pieces_.empty()) return ended_->ok() ? Result<std::optional<Piece>>(std::nullopt) : ended_->error();
+    std::optional<Piece> piece(std::move(pieces_.front()));
+    pieces_.pop_front();
+    changed_.notify_all();
+    return piece;
+  }
+
+ private:
+  const size_t limit_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Piece> pieces_;
+  std::optional<Status> ended_;
+  bool cancelled_ = false;
+};
+
+// The reading side: rows in canonical form become pieces.
+class Reader {
+ public:
+  Reader(const LoadPlan& plan, const LoadLimits& limits, PieceQueue& queue)
+      : plan_(plan), limits_(limits), queue_(queue) {}
+
+  Status run(mysql::Connection& source, const mysql::Chunk& chunk) {
+    SLUICE_TRY(
+        mysql::scan_chunk(source, plan_.source(), chunk, [this](std::span<const ValueView> row) { return add(row); }));
+    return piece_.rows > 0 ? hand_on() : Status{};
+  }
+
+ private:
+  Status add(std::span<const ValueView> row) {
+    if (limits_.use_load_data) {
+      plan_.append_load_row(piece_.text, row);
+    } else {
+      if (piece_.rows > 0) piece_.text += ',';
+      piece_.starts.push_back(static_cast<uint32_t>(piece_.text.size()));
+      plan_.append_insert_row(piece_.text, row);
+    }
+    ++piece_.rows;
+    return piece_.text.size() >= limits_.piece_bytes ? hand_on() : Status{};
+  }
+
+  Status hand_on() {
+    if (limits_.pace) SLUICE_TRY(limits_.pace(piece_.rows, piece_.text.size()));
+    while (limits_.budget && !piece_.grant) {
+      if (queue_.cancelled()) return cancelled();
+      auto grant = limits_.budget->acquire(piece_.text.size(), kBudgetPatience);
+      if (grant) piece_.grant.emplace(std::move(*grant));
+    }
+    const size_t usual = piece_.text.size();
+    if (!queue_.push(std::move(piece_))) return cancelled();
+    piece_ = Piece{};
+    piece_.text.reserve(std::min(usual, 2 * limits_.piece_bytes) + 4096);
+    return {};
+  }
+
+  static Error cancelled() { return Error(ErrorCode::CANCELLED, "the target side of the load ended"); }
+
+  const LoadPlan& plan_;
+  const LoadLimits& limits_;
+  PieceQueue& queue_;
+  Piece piece_;
+};
+
+// A number after `name` in "Records: 3  Deleted: 0  Skipped: 0  Warnings: 0".
+std::optional<uint64_t> info_number(std::string_view info, std::string_view name) {
+  const size_t at = info.find(name);
+  if (at == std::string_view::npos) return std::nullopt;
+  info.remove_prefix(at + name.size());
+  while (!info.empty() && (info[0] == ':' || info[0] == ' ')) info.remove_prefix(1);
+  uint64_t value = 0;
+  const auto [end, failure] = std::from_chars(info.data(), info.data() + info.size(), value);
+  return failure == std::errc{} ? std::optional(value) : std::nullopt;
+}
+
+// The writing side of one chunk.
+class Writer {
+ public:
+  Writer(mysql::Connection& target, const LoadPlan& plan, ChunkRow row, const Owner& owner, const Lease& lease,
+         const LoadLimits& limits, PieceQueue& queue)
+      : target_(target),
+        plan_(plan),
+        row_(std::move(row)),
+        owner_(owner),
+        lease_(lease),
+        limits_(limits),
+        queue_(queue) {}
+
+  Result<LoadResult> run() {
+    do {
+      if (auto done = one_transaction(); !done.ok()) {
+        if (target_.alive()) (void)target_.exec("ROLLBACK");
+        return done.error().with_object(plan_.target().qualified_name());
+      }
+    } while (!ended_);
+    return std::move(result_);
+  }
+
+ private:
+  Status one_transaction() {
+    rows_ = bytes_ = 0;
+    SLUICE_TRY(lease_.check());
+    SLUICE_TRY(target_.exec("START TRANSACTION"));
+    SLUICE_TRY(limits_.use_load_data ? load() : insert());
+    row_.rows = rows_;
+    row_.bytes = bytes_;
+    SLUICE_ASSIGN(const auto chunk, target_.exec(chunk_sql(owner_, row_)));
+    if (chunk.matched_rows != 1)
+      return Error(ErrorCode::STALE_EPOCH, "the fence no longer holds epoch " + std::to_string(owner_.epoch));
+    SLUICE_TRY(lease_.check());
+    SLUICE_TRY(target_.exec("COMMIT"));
+    ++row_.number;
+    ++result_.transactions;
+    result_.rows += rows_;
+    result_.bytes += bytes_;
+    if (limits_.committed) limits_.committed(rows_, bytes_);
+    return {};
+  }
+
+  // The next piece of this transaction; false when the transaction or the chunk is complete.
+  Result<bool> next() {
+    piece_.reset();
+    if (limits_.commit_bytes > 0 && bytes_ >= limits_.commit_bytes) return false;
+    SLUICE_ASSIGN(piece_, queue_.pop());
+    if (!piece_) {
+      ended_ = true;
+      return false;
+    }
+    rows_ += piece_->rows;
+    bytes_ += piece_->text.size();
+    return true;
+  }
+
+  Status load() {
+    auto loaded = target_.load_data(plan_.load_statement(), [this]() -> Result<std::string_view> {
+      SLUICE_TRY(lease_.check());
+      SLUICE_ASSIGN(const bool more, next());
+      return more ? std::string_view(piece_->text) : std::string_view();
+    });
+    piece_.reset();
+    if (!loaded.ok()) return loaded.error().prefixed(where());
+    uint64_t duplicates = 0;
+    if (loaded->warnings > 0) SLUICE_TRY(check_warnings(&duplicates));
+    const auto records = info_number(loaded->info, "Records");
+    const auto skipped = info_number(loaded->info, "Skipped");
+    // The last guard against an implied IGNORE: what the server counted must be what was read.
+    if (records != rows_ || skipped.value_or(0) != duplicates)
+      return Error(ErrorCode::VALUE_REJECTED, where() + ": " + std::to_string(rows_) +
+                                                  " rows were sent, the server says '" + loaded->info + "' with " +
+                                                  std::to_string(duplicates) + " duplicates shown");
+    return {};
+  }
+
+  Status insert() {
+    while (true) {
+      SLUICE_ASSIGN(const bool more, next());
+      if (!more) return {};
+      SLUICE_TRY(lease_.check());
+      auto sent = target_.exec(plan_.insert_prefix() + piece_->text);
+      if (!sent.ok() && sent.error().code() == ErrorCode::DUPLICATE_KEY && plan_.on_duplicate() == OnDuplicate::kKeep) {
+        SLUICE_TRY(insert_row_by_row());
+        continue;
+      }
+      if (!sent.ok()) return sent.error().prefixed(where());
+      if (sent->warnings > 0) SLUICE_TRY(check_warnings(nullptr));
+    }
+  }
+
+  Status insert_row_by_row() {
+    const std::string_view text = piece_->text;
+    for (size_t i = 0; i < piece_->starts.size(); ++i) {
+      const size_t start = piece_->starts[i];
+      const size_t end = i + 1 < piece_->starts.size() ? piece_->starts[i + 1] - 1 : text.size();
+      const auto sent = target_.exec(plan_.insert_prefix() + std::string(text.substr(start, end - start)));
+      if (sent.ok()) {
+        if (sent->warnings > 0) SLUICE_TRY(check_warnings(nullptr));
+      } else if (sent.error().code() == ErrorCode::DUPLICATE_KEY) {
+        add_conflict(sent.error().cause());
+      } else {
+        return sent.error().prefixed(where());
+      }
+    }
+    return {};
+  }
+
+  // `duplicates` is null where a duplicate key is no warning but an error.
+  Status check_warnings(uint64_t* duplicates) {
+    SLUICE_ASSIGN(const auto warnings, target_.warnings());
+    if (warnings.empty())
+      return Error(ErrorCode::VALUE_REJECTED, where() + ": the server warned and does not show the warnings");
+    for (const auto& warning : warnings) {
+      if (duplicates && warning.code == kDuplicateKey && plan_.on_duplicate() == OnDuplicate::kKeep) {
+        ++*duplicates;
+        add_conflict(warning.message);
+        continue;
+      }
+      return Error(ErrorCode::VALUE_REJECTED,
+                   where() + ": " + warning.level + " " + std::to_string(warning.code) + ": " + warning.message);
+    }
+    return {};
+  }
+
+  void add_conflict(std::string text) {
+    ++result_.duplicates;
+    if (result_.conflicts.size() < kConflictsKept) result_.conflicts.push_back(std::move(text));
+  }
+
+  std::string where() const { return "chunk " + std::to_string(row_.number); }
+
+  mysql::Connection& target_;
+  const LoadPlan& plan_;
+  ChunkRow row_;
+  const Owner& owner_;
+  const Lease& lease_;
+  const LoadLimits& limits_;
+  PieceQueue& queue_;
+  std::optional<Piece> piece_;
+  uint64_t rows_ = 0, bytes_ = 0;  // of the present transaction
+  bool ended_ = false;
+  LoadResult result_;
+};
+
+}  // namespace
+
+Result<bool> prepare_for_loading(mysql::Connection& target) {
+  // max_error_count: all warnings must be visible, or a cut value could hide behind duplicates.
+  SLUICE_TRY(target.exec("SET SESSION foreign_key_checks = 0, unique_checks = 1, max_error_count = 65535"));
+  // The source's rows may be older than its CHECK constraints. Servers without the variable have nothing to switch off.
+  if (auto set = target.exec("SET SESSION check_constraint_checks = 0"); !set.ok() && !target.alive())
+    return set.error();
+  if (target.version().text.find("OceanBase") != std::string::npos) return false;  // no warnings after LOAD DATA
+  auto allowed = target.query_value("SELECT @@GLOBAL.local_infile");
+  if (!allowed.ok()) return target.alive() ? Result<bool>(false) : allowed.error();
+  return *allowed == "1" || *allowed == "ON";
+}
+
+Result<LoadResult> load_chunk(mysql::Connection& source, mysql::Connection& target, const LoadPlan& plan,
+                              const mysql::Chunk& chunk, ChunkRow row, const Owner& owner, const Lease& lease,
+                              const LoadLimits& limits) {
+  row.range = chunk.encode();
+  PieceQueue queue(limits.queue_pieces);
+  std::thread reading([&] {
+    Reader reader(plan, limits, queue);
+    queue.end(reader.run(source, chunk));
+  });
+  Writer writer(target, plan, std::move(row), owner, lease, limits, queue);
+  auto result = writer.run();
+  queue.cancel();  // after a success there is nothing left in it
+  reading.join();
+  return result;
+}
+
+}  // namespace sluice::database
