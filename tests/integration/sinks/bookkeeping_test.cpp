@@ -143,6 +143,19 @@ TEST_F(Bookkeeping, TakeOverKillsTheHolderOfTheFenceRow) {
   EXPECT_TRUE(chunks->empty());
 }
 
+// Undoing a large transaction takes time: the take-over must not end before it is done.
+TEST_F(Bookkeeping, TakeOverWaitsForTheRollbackOfALargeTransaction) {
+  auto zombie = open(owner_);
+  ASSERT_OK(zombie);
+  ASSERT_OK((*zombie)->exec("START TRANSACTION"));
+  ASSERT_OK(
+      (*zombie)->exec("INSERT INTO t.r SELECT " + mysql::quoted(owner_.project) + ", seq FROM t.seq_1_to_300000"));
+  ASSERT_OK(take_over(server().endpoint(), newer()));
+  server().sql("SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED");
+  EXPECT_EQ(rows(), "0");
+  server().sql("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+}
+
 TEST_F(Bookkeeping, CheckpointsGoOnlyFromTheKnownSeq) {
   auto opened = open(owner_);
   ASSERT_OK(opened);
