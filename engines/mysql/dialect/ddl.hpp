@@ -14,10 +14,24 @@
 namespace sluice::mysql {
 
 enum class DdlKind : uint8_t {
-  kCreateTable, kCreateTableLike, kCreateTableSelect, kAlterTable, kDropTable, kRenameTable, kTruncateTable,
-  kCreateIndex, kDropIndex,
-  kCreateDatabase, kAlterDatabase, kDropDatabase,
-  kCreateView, kAlterView, kDropView, kCreateSequence, kAlterSequence, kDropSequence,
+  kCreateTable,
+  kCreateTableLike,
+  kCreateTableSelect,
+  kAlterTable,
+  kDropTable,
+  kRenameTable,
+  kTruncateTable,
+  kCreateIndex,
+  kDropIndex,
+  kCreateDatabase,
+  kAlterDatabase,
+  kDropDatabase,
+  kCreateView,
+  kAlterView,
+  kDropView,
+  kCreateSequence,
+  kAlterSequence,
+  kDropSequence,
   kPassedOver,   // users, grants, events, triggers, routines, ANALYZE, FLUSH, SAVEPOINT …: recognised, not applied
   kDataChange,   // INSERT, UPDATE, DELETE, REPLACE, LOAD: must never be in a row-format log
   kTransaction,  // BEGIN, COMMIT, ROLLBACK, XA …
@@ -28,16 +42,17 @@ enum class DdlKind : uint8_t {
 std::string_view ddl_type_name(DdlKind);
 
 struct DdlTable {
-  TableName source;         // qualified with the statement's default database
-  TableName rename_to;      // RENAME TABLE, ALTER … RENAME TO; else empty
+  TableName source;           // qualified with the statement's default database
+  TableName rename_to;        // RENAME TABLE, ALTER … RENAME TO; else empty
   size_t begin = 0, end = 0;  // where the (possibly qualified) name stands in the text
 };
 
 struct DdlStatement {
   DdlKind kind = DdlKind::kUnknown;
-  std::vector<DdlTable> tables;   // changed by it
-  std::vector<TableName> reads;   // LIKE, SELECT, REFERENCES, view bodies
-  std::string database;           // CREATE/ALTER/DROP DATABASE
+  std::vector<DdlTable> tables;  // changed by it
+  std::vector<TableName> reads;  // LIKE, SELECT, REFERENCES, view bodies
+  std::string database;          // CREATE/ALTER/DROP DATABASE
+  std::string default_database;  // as parse_ddl was told; rewrite_ddl qualifies with it
   bool if_exists = false, if_not_exists = false, or_replace = false, temporary = false;
   // Its result is not determined by the log alone (volatile default, added AUTO_INCREMENT, EXCHANGE PARTITION …), or
   // it brings rows along: the tables need a copy.
@@ -49,13 +64,19 @@ struct DdlStatement {
 Result<DdlStatement> parse_ddl(std::string_view sql, std::string_view default_database, uint64_t sql_mode);
 
 struct DdlRewriteOptions {
-  std::string comment;             // put first, as /* … */: project and position
+  // Put first, as /* … */: project and position. In DROP TABLE it stands behind [IF EXISTS]: servers write that
+  // statement anew for their logs and keep a comment only there.
+  std::string comment;
   bool force_innodb = true;        // the engine of created tables becomes transactional
   bool drop_foreign_keys = false;  // in CREATE/ALTER TABLE: leave foreign keys out (added later)
 };
 // The statement for the target: every table and database name mapped and qualified. In multi-table statements tables
-// outside the scope are left out; nothing left: an empty text. RENAME across the border of the scope: UNSUPPORTED,
-// the caller turns it into a copy or drop.
+// outside the scope are left out; nothing left (temporary tables, statements that are passed over, an ALTER that only
+// added foreign keys which are left out): an empty text. Foreign keys to tables outside the scope are always left out,
+// and so is what only says how to run the statement (WAIT, ALGORITHM, LOCK) or where to keep files (DATA DIRECTORY).
+// UNSUPPORTED: RENAME across the border of the scope (the caller turns it into a copy or drop), tables outside the
+// scope in LIKE, queries and defaults, engines without rows of their own, DROP DATABASE that would take tables
+// outside the scope along.
 Result<std::string> rewrite_ddl(std::string_view sql, const DdlStatement&, const TableMapping&, uint64_t sql_mode,
                                 const DdlRewriteOptions&);
 

@@ -1,0 +1,296 @@
+// The same statement for the target.
+#include <algorithm>
+
+#include "engines/mysql/dialect/analysis.hpp"
+
+namespace sluice::mysql {
+namespace {
+
+bool equal_ignoring_case(std::string_view a, std::string_view b) {
+  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+bool is_system_database(std::string_view name) {
+  for (std::string_view system : {"mysql", "sys", "performance_schema", "information_schema"})
+    if (equal_ignoring_case(name, system)) return true;
+  return false;
+}
+
+std::string quote_qualified(const TableName& name) {
+  return quote_identifier(name.database) + "." + quote_identifier(name.table);
+}
+
+// Whether dropping the source's database takes only tables of the project along on the target.
+bool is_whole_database(const TableMapping& mapping, const std::string& database) {
+  bool whole = mapping.include_patterns().empty();
+  for (const std::string& text : mapping.include_patterns()) {
+    auto pattern = parse_table_pattern(text);
+    if (pattern && pattern->table == "*" && matches_pattern(pattern->database, database)) whole = true;
+  }
+  for (const std::string& text : mapping.exclude_patterns()) {
+    auto pattern = parse_table_pattern(text);
+    if (pattern && matches_pattern(pattern->database, database)) whole = false;
+  }
+  std::string target = mapping.target_database_of(database);
+  if (target != database && mapping.includes_database(target) && mapping.target_database_of(target) == target)
+    return false;  // another source database lives in the same one
+  for (const std::string& text : mapping.renames()) {
+    size_t split = text.find('=');
+    if (split == std::string::npos) continue;
+    auto from = parse_table_pattern(text.substr(0, split));
+    auto to = parse_table_pattern(text.substr(split + 1));
+    if (!from || !to) continue;
+    if (from->database != database && to->database == target) return false;
+    if (from->database == database && to->database != target) return false;
+  }
+  return whole;
+}
+
+class Rewriter {
+ public:
+  Rewriter(const Analysis& analysis, const TableMapping& mapping, const DdlRewriteOptions& options)
+      : a_(analysis), s_(analysis.statement), mapping_(mapping), options_(options) {}
+
+  Result<std::string> run() {
+    if (s_.kind == DdlKind::kPassedOver || s_.temporary) return std::string();
+    edits_ = wrapper_edits(a_.tokens);
+    SLUICE_ASSIGN(bool anything, rewrite());
+    if (!anything) return std::string();
+    for (const ByteRange& range : a_.removed) edits_.push_back({range, ""});
+    add_comment();
+    return apply_edits(a_.tokens.sql, std::move(edits_));
+  }
+
+ private:
+  // False when nothing is left for the target.
+  Result<bool> rewrite() {
+    switch (s_.kind) {
+      case DdlKind::kCreateDatabase:
+      case DdlKind::kAlterDatabase:
+      case DdlKind::kDropDatabase:
+        return database();
+      case DdlKind::kDropTable:
+      case DdlKind::kDropView:
+      case DdlKind::kDropSequence:
+        return drop_list();
+      case DdlKind::kRenameTable:
+        return rename_list();
+      case DdlKind::kPassedOver:
+      case DdlKind::kDataChange:
+      case DdlKind::kTransaction:
+      case DdlKind::kUnknown:
+        return unsupported("the statement is not known as DDL: " + excerpt());
+      default:
+        return table_statement();
+    }
+  }
+
+  std::string excerpt() const {
+    constexpr size_t kLength = 200;
+    std::string text(a_.tokens.sql.substr(0, kLength));
+    return a_.tokens.sql.size() > kLength ? text + "…" : text;
+  }
+  Error unsupported(std::string cause, std::string object = {}) const {
+    return Error(ErrorCode::UNSUPPORTED, std::move(cause), std::move(object));
+  }
+  bool in_scope(const TableName& n) const { return mapping_.includes(n.database, n.table); }
+  TableName target(const TableName& n) const { return mapping_.target_of(n.database, n.table); }
+
+  Result<bool> database() {
+    if (!mapping_.includes_database(s_.database)) return false;
+    if (s_.kind == DdlKind::kDropDatabase && !is_whole_database(mapping_, s_.database))
+      return unsupported("DROP DATABASE would take tables along that are not part of the project", s_.database);
+    std::string name = quote_identifier(mapping_.target_database_of(s_.database));
+    if (a_.database_name) {
+      edits_.push_back({*a_.database_name, name});
+    } else {
+      edits_.push_back({{a_.database_insert_at, a_.database_insert_at}, " " + name});
+    }
+    return true;
+  }
+
+  Result<bool> drop_list() {
+    std::string text;
+    for (const DdlTable& t : s_.tables) {
+      if (!in_scope(t.source)) continue;
+      if (!text.empty()) text += ", ";
+      text += quote_qualified(target(t.source));
+    }
+    edits_.push_back({a_.names_list, text});
+    return !text.empty();
+  }
+
+  Result<bool> rename_list() {
+    std::string text;
+    for (const DdlTable& t : s_.tables) {
+      SLUICE_TRY(check_border(t));
+      if (!in_scope(t.source)) continue;
+      if (!text.empty()) text += ", ";
+      text += quote_qualified(target(t.source)) + " TO " + quote_qualified(target(t.rename_to));
+    }
+    edits_.push_back({a_.names_list, text});
+    return !text.empty();
+  }
+
+  Status check_border(const DdlTable& t) const {
+    if (t.rename_to.table.empty() || in_scope(t.source) == in_scope(t.rename_to)) return {};
+    return unsupported("RENAME to " + t.rename_to.to_string() + " crosses the border of the project's tables",
+                       t.source.to_string());
+  }
+
+  Result<bool> table_statement() {
+    size_t inside = 0;
+    for (const DdlTable& t : s_.tables) {
+      SLUICE_TRY(check_border(t));
+      if (in_scope(t.source)) ++inside;
+    }
+    if (inside == 0) return false;
+    if (inside < s_.tables.size())
+      return unsupported("one of the tables is not part of the project", s_.tables.back().source.to_string());
+    if (!foreign_keys()) return false;
+    for (const NameRef& ref : a_.names) SLUICE_TRY(name(ref));
+    if (options_.force_innodb) SLUICE_TRY(engine_edits(edits_, a_));
+    return true;
+  }
+
+  Status name(const NameRef& ref) {
+    if (is_system_database(ref.name.database)) return {};
+    bool own = ref.role == NameRole::kChanged || ref.role == NameRole::kRenameTo;
+    if (!own && ref.role != NameRole::kParent && !in_scope(ref.name))
+      return unsupported("the statement reads " + ref.name.to_string() + ", which is not part of the project",
+                         s_.tables.front().source.to_string());
+    TableName to = target(ref.name);
+    bool aliased = ref.needs_alias && to.table != ref.name.table;
+    std::string text = quote_qualified(to);
+    if (aliased && ref.role == NameRole::kRead) text += " AS " + quote_identifier(ref.name.table);
+    if (aliased && ref.role == NameRole::kQualifier) text = quote_identifier(ref.name.table);
+    edits_.push_back({ref.place, std::move(text)});
+    return {};
+  }
+
+  bool is_left_out(const Item& item) const {
+    if (item.kind == ItemKind::kDropForeignKey) return options_.drop_foreign_keys;
+    if (item.kind != ItemKind::kForeignKey) return false;
+    return options_.drop_foreign_keys || (item.parent && !in_scope(*item.parent));
+  }
+
+  // False when no clause of an ALTER TABLE is left.
+  bool foreign_keys() {
+    for (const ItemList& list : a_.lists) {
+      std::vector<bool> dropped;
+      size_t left = 0;
+      for (const Item& item : list.items) {
+        dropped.push_back(is_left_out(item));
+        if (!dropped.back() && item.kind != ItemKind::kAlgorithm) ++left;
+        if (options_.drop_foreign_keys || (item.parent && !in_scope(*item.parent)))
+          for (const ByteRange& range : item.references) edits_.push_back({range, ""});
+      }
+      if (left == 0) {
+        // An ALTER that never did anything (ALTER TABLE t ALGORITHM=…) is left as it is.
+        if (!list.is_definition && std::find(dropped.begin(), dropped.end(), true) != dropped.end()) return false;
+      } else if (!list.is_definition) {
+        for (size_t i = 0; i < list.items.size(); ++i)
+          if (list.items[i].kind == ItemKind::kAlgorithm) dropped[i] = true;
+      }
+      drop_items(edits_, a_.tokens, list, dropped);
+    }
+    return true;
+  }
+
+  void add_comment() {
+    if (options_.comment.empty()) return;
+    std::string text = options_.comment;
+    for (size_t at; (at = text.find("*/")) != std::string::npos;) text.insert(at + 1, " ");
+    bool first = a_.comment_at == 0;
+    text = first ? "/* " + text + " */ " : " /* " + text + " */";
+    edits_.push_back({{a_.comment_at, a_.comment_at}, std::move(text)});
+  }
+
+  const Analysis& a_;
+  const DdlStatement& s_;
+  const TableMapping& mapping_;
+  const DdlRewriteOptions& options_;
+  std::vector<Edit> edits_;
+};
+
+}  // namespace
+
+std::string quote_identifier(std::string_view name) {
+  std::string text = "`";
+  for (char c : name) {
+    if (c == '`') text += c;
+    text += c;
+  }
+  return text + "`";
+}
+
+std::string apply_edits(std::string_view sql, std::vector<Edit> edits) {
+  std::stable_sort(edits.begin(), edits.end(), [](const Edit& x, const Edit& y) {
+    if (x.place.begin != y.place.begin) return x.place.begin < y.place.begin;
+    return x.place.end > y.place.end;
+  });
+  std::string text;
+  size_t at = 0;
+  for (const Edit& edit : edits) {
+    bool insertion = edit.place.begin == edit.place.end;
+    if (edit.place.begin < at && !(insertion && edit.place.begin == at)) continue;
+    text.append(sql.substr(at, edit.place.begin - at));
+    text.append(edit.text);
+    at = edit.place.end;
+  }
+  text.append(sql.substr(at));
+  return text;
+}
+
+std::vector<Edit> wrapper_edits(const TokenList& tokens) {
+  std::vector<Edit> edits;
+  for (const ByteRange& range : tokens.wrappers) edits.push_back({range, " "});
+  return edits;
+}
+
+void drop_items(std::vector<Edit>& edits, const TokenList& tokens, const ItemList& list,
+                const std::vector<bool>& dropped) {
+  bool kept_before = false;
+  for (size_t i = 0; i < list.items.size(); ++i) {
+    const Item& item = list.items[i];
+    kept_before = kept_before || !dropped[i];
+    if (dropped[i] && item.first < item.last)
+      edits.push_back({{tokens.tokens[item.first].begin, tokens.tokens[item.last - 1].end}, ""});
+    // A comma stays when something is kept in front of it and the item behind it is kept.
+    if (i + 1 < list.items.size() && !(kept_before && !dropped[i + 1])) {
+      const Token& comma = tokens.tokens[item.last];
+      edits.push_back({{comma.begin, comma.end}, ""});
+    }
+  }
+}
+
+Status engine_edits(std::vector<Edit>& edits, const Analysis& analysis) {
+  if (!analysis.foreign_engine.empty())
+    return Error(
+        ErrorCode::UNSUPPORTED,
+        "tables of engine " + analysis.foreign_engine + " hold no rows of their own and cannot be carried over",
+        analysis.statement.tables.empty() ? "" : analysis.statement.tables.front().source.to_string());
+  auto text = [&](ByteRange r) { return analysis.tokens.sql.substr(r.begin, r.end - r.begin); };
+  for (const ByteRange& range : analysis.engines) {
+    std::string_view engine = text(range);
+    if (engine.size() > 2 && (engine.front() == '\'' || engine.front() == '"' || engine.front() == '`'))
+      engine = engine.substr(1, engine.size() - 2);
+    if (!equal_ignoring_case(engine, "InnoDB")) edits.push_back({range, "InnoDB"});
+  }
+  for (const ByteRange& range : analysis.row_formats) {
+    std::string_view option = text(range);
+    std::string_view format = option.substr(option.find_last_of(" =\t\r\n") + 1);
+    for (std::string_view other : {"FIXED", "PAGE", "PAGED", "TOKUDB_DEFAULT"})
+      if (equal_ignoring_case(format, other)) edits.push_back({range, ""});
+  }
+  return {};
+}
+
+Result<std::string> rewrite_ddl(std::string_view sql, const DdlStatement& statement, const TableMapping& mapping,
+                                uint64_t sql_mode, const DdlRewriteOptions& options) {
+  SLUICE_ASSIGN(Analysis analysis, analyse_ddl(sql, statement.default_database, sql_mode));
+  return Rewriter(analysis, mapping, options).run();
+}
+
+}  // namespace sluice::mysql

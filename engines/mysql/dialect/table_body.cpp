@@ -1,0 +1,351 @@
+// What stands behind the table name in CREATE TABLE and ALTER TABLE.
+#include <algorithm>
+
+#include "engines/mysql/dialect/analysis.hpp"
+
+namespace sluice::mysql {
+namespace {
+
+std::string upper_case(std::string_view text) {
+  std::string result(text);
+  for (char& c : result)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);
+  return result;
+}
+
+// Engines whose tables hold no rows of their own, or whose rows are somewhere else.
+bool is_foreign_engine(const std::string& engine) {
+  for (std::string_view e :
+       {"BLACKHOLE", "MERGE", "MRG_MYISAM", "FEDERATED", "FEDERATEDX", "CONNECT", "SPIDER", "S3", "SPHINX", "OQGRAPH"})
+    if (engine == e) return true;
+  return false;
+}
+
+// An option "NAME [=] value" at the cursor, when its name is there; the place of the value.
+std::optional<ByteRange> take_value(Cursor& cursor, const TokenList& tokens) {
+  cursor.take_op('=');
+  if (cursor.end()) return std::nullopt;
+  size_t at = cursor.at();
+  cursor.skip();
+  return ByteRange{tokens.tokens[at].begin, tokens.tokens[at].end};
+}
+
+void note_engine(Analysis& a, ByteRange value) {
+  std::string name = upper_case(a.tokens.sql.substr(value.begin, value.end - value.begin));
+  std::erase_if(name, [](char c) { return c == '`' || c == '\'' || c == '"'; });
+  if (is_foreign_engine(name)) a.foreign_engine = name;
+  a.engines.push_back(value);
+}
+
+// One storage option at the cursor; false when there is none. In partition definitions and table options alike.
+bool take_storage_option(Analysis& a, Cursor& cursor) {
+  size_t begin = cursor.begin();
+  if (cursor.word("ENGINE") && (cursor.op_after(1, '=') || a.tokens.is_name(cursor.at() + 1) ||
+                                a.tokens.tokens[cursor.at() + 1].kind == TokenKind::kString)) {
+    cursor.skip();
+    if (auto value = take_value(cursor, a.tokens)) note_engine(a, *value);
+    return true;
+  }
+  if (cursor.take("ROW_FORMAT")) {
+    take_value(cursor, a.tokens);
+    a.row_formats.push_back({begin, cursor.end_of_last()});
+    return true;
+  }
+  if (cursor.take("DATA", "DIRECTORY") || cursor.take("INDEX", "DIRECTORY")) {
+    take_value(cursor, a.tokens);
+    a.removed.push_back({begin, cursor.end_of_last()});
+    return true;
+  }
+  return false;
+}
+
+void scan_partitions(Analysis& a, size_t first, size_t last) {
+  Cursor cursor(a.tokens, first);
+  while (cursor.at() < last && !cursor.end())
+    if (!take_storage_option(a, cursor)) cursor.skip();
+}
+
+// From REFERENCES to the end of its actions.
+ByteRange take_references(Analysis& a, Cursor& cursor, std::string_view default_database, Item& item) {
+  ByteRange range{cursor.begin(), 0};
+  cursor.skip();
+  if (auto ref = take_name(cursor, a.tokens, default_database, NameRole::kParent)) {
+    item.parent = ref->name;
+    a.statement.reads.push_back(ref->name);
+    a.names.push_back(std::move(*ref));
+  }
+  if (cursor.op('(')) cursor.skip_parentheses();
+  while (true) {
+    if (cursor.take("MATCH")) {
+      cursor.skip();
+    } else if (cursor.word("ON") && (cursor.word_after(1, "DELETE") || cursor.word_after(1, "UPDATE"))) {
+      cursor.skip();
+      cursor.skip();
+      if (!cursor.take("SET", "NULL") && !cursor.take("SET", "DEFAULT") && !cursor.take("NO", "ACTION")) cursor.skip();
+    } else {
+      break;
+    }
+  }
+  range.end = cursor.end_of_last();
+  return range;
+}
+
+ItemKind kind_of_definition(Cursor cursor) {
+  if (cursor.take("CONSTRAINT")) {
+    if (!cursor.word("FOREIGN") && !cursor.word("PRIMARY") && !cursor.word("UNIQUE") && !cursor.word("CHECK"))
+      cursor.skip();
+    if (cursor.word("CHECK")) return ItemKind::kOther;
+  }
+  if (cursor.word("FOREIGN") && cursor.word_after(1, "KEY")) return ItemKind::kForeignKey;
+  if (cursor.word("PRIMARY") || cursor.word("UNIQUE")) return ItemKind::kPrimaryOrUnique;
+  if (cursor.word("KEY") || cursor.word("INDEX") || cursor.word("FULLTEXT") || cursor.word("SPATIAL") ||
+      (cursor.word("VECTOR") && (cursor.word_after(1, "KEY") || cursor.word_after(1, "INDEX"))))
+    return ItemKind::kIndex;
+  if (cursor.word("CHECK") || (cursor.word("PERIOD") && cursor.word_after(1, "FOR")) || cursor.word("PARTITION"))
+    return ItemKind::kOther;
+  return cursor.name() ? ItemKind::kColumn : ItemKind::kOther;
+}
+
+// References and sequences inside one definition, tokens [cursor, item.last).
+void scan_definition(Analysis& a, Item& item, size_t first, std::string_view default_database) {
+  Cursor cursor(a.tokens, first);
+  while (cursor.at() < item.last && !cursor.end()) {
+    if (cursor.op('(')) {
+      cursor.skip_parentheses();
+    } else if (cursor.word("REFERENCES") && cursor.at() > first) {
+      ByteRange range = take_references(a, cursor, default_database, item);
+      if (item.kind == ItemKind::kColumn) item.references.push_back(range);
+    } else {
+      cursor.skip();
+    }
+  }
+  collect_sequence_names(a, first, item.last, default_database);
+}
+
+// The items of a comma-separated list in tokens [first, last), with their places only.
+ItemList split_items(const TokenList& tokens, size_t first, size_t last) {
+  ItemList list;
+  size_t start = first;
+  for (size_t i = first; i <= last; ++i) {
+    if (i < last && tokens.is_operator(i, '(')) {
+      i = std::min(tokens.closing[i], last);
+      if (i < last) continue;
+    }
+    if (i >= last || tokens.is_operator(i, ',')) {
+      list.items.push_back({start, std::min(i, last)});
+      start = i + 1;
+    }
+  }
+  return list;
+}
+
+void analyse_definitions(Analysis& a, size_t first, size_t last, std::string_view default_database) {
+  ItemList list = split_items(a.tokens, first, last);
+  list.is_definition = true;
+  for (Item& item : list.items) {
+    item.kind = kind_of_definition(Cursor(a.tokens, item.first));
+    scan_definition(a, item, item.first, default_database);
+  }
+  a.lists.push_back(std::move(list));
+}
+
+bool begins_query(const Cursor& cursor) {
+  if (cursor.word("SELECT") || cursor.word("VALUES")) return true;
+  return cursor.word("WITH") && !cursor.word_after(1, "SYSTEM") && !cursor.op_after(1, '=');
+}
+
+bool begins_query_in_parentheses(Cursor cursor) {
+  while (cursor.take_op('(')) {
+  }
+  return begins_query(cursor);
+}
+
+void need_copy(Analysis& a, std::string reason) {
+  if (a.statement.needs_copy) return;
+  a.statement.needs_copy = true;
+  a.statement.needs_copy_reason = std::move(reason);
+}
+
+// A default whose value differs from call to call, or depends on the session.
+bool has_volatile_default(const TokenList& tokens, size_t first, size_t last) {
+  bool in_default = false;
+  for (size_t i = first; i < last; ++i) {
+    if (tokens.is_word(i, "DEFAULT")) in_default = true;
+    if (!in_default) continue;
+    if (tokens.is_operator(i, '@') && (tokens.is_operator(i + 1, '@') || tokens.is_name(i + 1))) return true;
+    if (tokens.is_word(i, "NEXT") && tokens.is_word(i + 1, "VALUE")) return true;
+    if (!tokens.is_operator(i + 1, '(')) {
+      if (tokens.is_word(i, "CURRENT_USER") || tokens.is_word(i, "CURRENT_ROLE")) return true;
+      continue;
+    }
+    for (std::string_view f :
+         {"UUID",         "UUID_SHORT",   "SYS_GUID",    "RAND",           "RANDOM_BYTES",  "SYSDATE",
+          "NEXTVAL",      "SETVAL",       "LASTVAL",     "LAST_INSERT_ID", "CONNECTION_ID", "USER",
+          "CURRENT_USER", "SESSION_USER", "SYSTEM_USER", "CURRENT_ROLE",   "VERSION",       "FOUND_ROWS",
+          "ROW_COUNT",    "LOAD_FILE",    "GET_LOCK",    "RELEASE_LOCK",   "UUID_V4",       "UUID_V7",
+          "UUIDV4",       "UUIDV7"})
+      if (tokens.is_word(i, f)) return true;
+  }
+  return false;
+}
+
+bool contains_word(const TokenList& tokens, size_t first, size_t last, std::string_view word) {
+  for (size_t i = first; i < last; ++i)
+    if (tokens.is_word(i, word)) return true;
+  return false;
+}
+
+// ADD [COLUMN] …, MODIFY …, CHANGE …
+void analyse_column_clause(Analysis& a, Item& item, Cursor cursor, bool adds, std::string_view default_database) {
+  const TokenList& tokens = a.tokens;
+  if (adds && contains_word(tokens, cursor.at(), item.last, "AUTO_INCREMENT"))
+    need_copy(a, "numbers given by an added AUTO_INCREMENT column depend on the order of rows");
+  if (!adds && contains_word(tokens, cursor.at(), item.last, "AUTO_INCREMENT") &&
+      (contains_word(tokens, cursor.at(), item.last, "KEY") || contains_word(tokens, cursor.at(), item.last, "UNIQUE")))
+    need_copy(a, "numbers given by a column that becomes AUTO_INCREMENT depend on the order of rows");
+  if (has_volatile_default(tokens, cursor.at(), item.last))
+    need_copy(a, "the default of a column is not determined by the log");
+  cursor.take("COLUMN");
+  if (cursor.take("IF", "NOT")) cursor.take("EXISTS");
+  cursor.take("IF", "EXISTS");
+  if (adds && cursor.op('(')) {
+    size_t open = cursor.at();
+    return analyse_definitions(a, open + 1, std::min(tokens.closing[open], item.last), default_database);
+  }
+  item.kind = adds ? kind_of_definition(cursor) : ItemKind::kColumn;
+  scan_definition(a, item, cursor.at(), default_database);
+}
+
+void add_changed(Analysis& a, Cursor& cursor, std::string_view default_database, std::string reason) {
+  auto ref = take_name(cursor, a.tokens, default_database, NameRole::kChanged);
+  if (!ref) return;
+  a.statement.tables.push_back({ref->name, {}, ref->place.begin, ref->place.end});
+  a.names.push_back(std::move(*ref));
+  need_copy(a, std::move(reason));
+}
+
+void rename_clause(Analysis& a, Cursor& cursor, std::string_view default_database) {
+  if (cursor.word("COLUMN") || ((cursor.word("INDEX") || cursor.word("KEY")) && a.tokens.is_name(cursor.at() + 1)))
+    return;
+  if (!cursor.take("TO") && !cursor.take("AS")) cursor.take_op('=');
+  if (auto ref = take_name(cursor, a.tokens, default_database, NameRole::kRenameTo)) {
+    if (!a.statement.tables.empty()) a.statement.tables.front().rename_to = ref->name;
+    a.names.push_back(std::move(*ref));
+  }
+}
+
+// Clauses that move rows between a partition and another table.
+bool exchange_clause(Analysis& a, Item& item, Cursor cursor, std::string_view default_database) {
+  if (cursor.word("EXCHANGE") && cursor.word_after(1, "PARTITION")) {
+    while (cursor.at() < item.last && !cursor.take("WITH", "TABLE")) cursor.skip();
+    add_changed(a, cursor, default_database, "EXCHANGE PARTITION brings rows along");
+    return true;
+  }
+  if (cursor.take("CONVERT", "TABLE")) {
+    add_changed(a, cursor, default_database, "CONVERT TABLE brings rows along");
+    scan_partitions(a, cursor.at(), item.last);
+    return true;
+  }
+  if (cursor.take("CONVERT", "PARTITION")) {
+    while (cursor.at() < item.last && !cursor.take("TO", "TABLE")) cursor.skip();
+    add_changed(a, cursor, default_database, "CONVERT PARTITION brings rows along");
+    return true;
+  }
+  if ((cursor.word("DISCARD") || cursor.word("IMPORT")) &&
+      contains_word(a.tokens, item.first, item.last, "TABLESPACE")) {
+    need_copy(a, "a tablespace is exchanged outside the log");
+    return true;
+  }
+  return false;
+}
+
+void analyse_clause(Analysis& a, Item& item, std::string_view default_database) {
+  Cursor cursor(a.tokens, item.first);
+  if (exchange_clause(a, item, cursor, default_database)) return;
+  if (cursor.take("ADD")) {
+    if (cursor.word("PARTITION")) return scan_partitions(a, cursor.at(), item.last);
+    analyse_column_clause(a, item, cursor, true, default_database);
+  } else if (cursor.take("MODIFY")) {
+    analyse_column_clause(a, item, cursor, false, default_database);
+  } else if (cursor.take("CHANGE")) {
+    cursor.take("COLUMN");
+    cursor.take("IF", "EXISTS");
+    cursor.skip();  // the old name
+    analyse_column_clause(a, item, cursor, false, default_database);
+  } else if (cursor.take("DROP")) {
+    if (cursor.word("FOREIGN") && cursor.word_after(1, "KEY")) item.kind = ItemKind::kDropForeignKey;
+  } else if (cursor.take("RENAME")) {
+    rename_clause(a, cursor, default_database);
+  } else if (cursor.word("ALGORITHM") || (cursor.word("LOCK") && item.last - item.first <= 3)) {
+    item.kind = ItemKind::kAlgorithm;
+  } else if (cursor.word("PARTITION") || cursor.word("REORGANIZE")) {
+    return scan_partitions(a, cursor.at(), item.last);
+  } else {  // table options, which need no commas between them
+    while (cursor.at() < item.last && !cursor.end())
+      if (!take_storage_option(a, cursor)) cursor.skip();
+    return;
+  }
+  // "ALTER TABLE t ADD c INT PARTITION BY …" has no comma in front of PARTITION BY.
+  for (size_t i = item.first; i < item.last; ++i) {
+    if (a.tokens.is_operator(i, '(')) i = a.tokens.closing[i];
+    if (a.tokens.is_word(i, "PARTITION") && a.tokens.is_word(i + 1, "BY")) return scan_partitions(a, i, item.last);
+  }
+}
+
+}  // namespace
+
+void analyse_create_body(Analysis& a, Cursor& cursor, std::string_view default_database) {
+  auto like = [&] {
+    if (auto ref = take_name(cursor, a.tokens, default_database, NameRole::kLike)) {
+      a.statement.reads.push_back(ref->name);
+      a.names.push_back(std::move(*ref));
+    }
+    a.statement.kind = DdlKind::kCreateTableLike;
+  };
+  if (cursor.take("LIKE")) return like();
+  if (cursor.op('(') && cursor.word_after(1, "LIKE")) {
+    cursor.skip();
+    cursor.skip();
+    return like();
+  }
+  if (cursor.op('(') && !begins_query_in_parentheses(cursor)) {
+    analyse_definitions(a, cursor.at() + 1, a.tokens.closing[cursor.at()], default_database);
+    cursor.skip_parentheses();
+  }
+  while (!cursor.end()) {
+    if (begins_query(cursor) || (cursor.op('(') && begins_query_in_parentheses(cursor))) {
+      a.statement.kind = DdlKind::kCreateTableSelect;
+      need_copy(a, "rows of CREATE TABLE … SELECT are not determined by the statement");
+      return collect_query_names(a, cursor.at(), a.tokens.tokens.size() - 1, default_database);
+    }
+    size_t begin = cursor.begin();
+    if (cursor.take("START", "TRANSACTION")) {  // logged by MySQL for CREATE TABLE … SELECT
+      a.removed.push_back({begin, cursor.end_of_last()});
+    } else if (cursor.word("PARTITION") && cursor.word_after(1, "BY")) {
+      size_t first = cursor.at();
+      while (!cursor.end() && !begins_query(cursor) && !cursor.word("START")) {
+        if (cursor.op('(')) {
+          if (begins_query_in_parentheses(cursor)) break;
+          cursor.skip_parentheses();
+        } else {
+          cursor.skip();
+        }
+      }
+      scan_partitions(a, first, cursor.at());
+    } else if (cursor.op('(')) {
+      cursor.skip_parentheses();
+    } else if (!take_storage_option(a, cursor)) {
+      cursor.skip();
+    }
+  }
+}
+
+void analyse_options(Analysis& a, Cursor& cursor) { scan_partitions(a, cursor.at(), a.tokens.tokens.size() - 1); }
+
+void analyse_alter_clauses(Analysis& a, Cursor& cursor, std::string_view default_database) {
+  ItemList list = split_items(a.tokens, cursor.at(), a.tokens.tokens.size() - 1);
+  for (Item& item : list.items) analyse_clause(a, item, default_database);
+  a.lists.push_back(std::move(list));
+}
+
+}  // namespace sluice::mysql
