@@ -1,0 +1,31 @@
+// The report of `sluice migrate` (docs/design.md section 7), made from what the coordinator says of the project.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/result.hpp"
+#include "sluice/admin/v1/admin.pb.h"
+
+namespace sluice::cli {
+
+struct Outcome {
+  std::string status;  // VERIFIED, COPIED, DIFFERENT, UNSETTLED, FAILED, INTERRUPTED
+  int exit_status = 0;
+  std::string source, target;     // URLs without passwords
+  std::string started, finished;  // UTC, ISO 8601
+  std::vector<Error> errors;      // of the command itself, beside the project's
+};
+
+// What an ended or interrupted project means for the user.
+Outcome judge(const admin::v1::Project& project, bool interrupted, bool verify_asked);
+
+std::string report_json(const admin::v1::Project& project, const Outcome& outcome);
+// A few lines for people.
+std::string report_text(const admin::v1::Project& project, const Outcome& outcome);
+// Writes by rename, so that a reader sees the old report or the whole new one.
+Status write_report(const std::string& path, const std::string& text);
+
+std::string iso_time_now();
+
+}  // namespace sluice::cli
