@@ -33,22 +33,22 @@ class Scheduler {
   void committed(const TransactionGroup& group);
 
   bool empty() const { return pending_ == 0; }
-  size_t pending() const { return pending_; }        // added, not yet committed
-  size_t undispatched() const { return waiting_; }   // added, not yet in a group
+  size_t pending() const { return pending_; }       // added, not yet committed
+  size_t undispatched() const { return waiting_; }  // added, not yet in a group
 
  private:
   struct Node {
     TransactionPtr transaction;
     std::vector<Claim> claims;
     std::vector<uint64_t> successors;
-    uint32_t blocking = 0;      // predecessors that are not committed
-    uint32_t in_group = 0;      // of these, the ones in the group that is being made
+    uint32_t blocking = 0;  // predecessors that are not committed
+    uint32_t in_group = 0;  // of these, the ones in the group that is being made
     uint64_t group_stamp = 0, mark = 0;
     enum class State : uint8_t { kWaiting, kDispatched, kCommitted } state = State::kWaiting;
   };
   struct Slot {
-    uint64_t exclusive = 0;         // sequence of the last writer, 0 = none
-    std::vector<uint64_t> shared;   // those after it that only need the value
+    uint64_t exclusive = 0;        // sequence of the last writer, 0 = none
+    std::vector<uint64_t> shared;  // those after it that only need the value
   };
 
   Node& node(uint64_t sequence) { return nodes_[sequence - base_]; }

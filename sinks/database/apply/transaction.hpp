@@ -17,9 +17,9 @@ struct TablePlan;
 struct RowChange {
   const TablePlan* plan = nullptr;  // kept by Transaction::plans
   RowOp op = RowOp::kInsert;
-  bool make_it_so = false;          // inside a copy's window: the end state counts, not what was there before
-  bool foreign_key_checks = true;   // as the source ran it; always off inside a window
-  bool plain = false;               // an update that changes no column of any key
+  bool make_it_so = false;         // inside a copy's window: the end state counts, not what was there before
+  bool foreign_key_checks = true;  // as the source ran it; always off inside a window
+  bool plain = false;              // an update that changes no column of any key
   RowView before, after;
   uint32_t first_claim = 0, end_claim = 0;  // in Transaction::claims
 };

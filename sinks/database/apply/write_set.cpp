@@ -25,10 +25,10 @@ bool is_plain_collation(std::string_view collation) {
     if (rest.ends_with(suffix)) rest.remove_suffix(suffix.size());
   }
   for (std::string_view name :
-       {"general", "general1400_as", "general_mysql500", "general_nopad", "unicode", "unicode_nopad", "unicode_520",
-        "unicode_520_nopad", "0900_ai", "0900_as", "uca1400_ai", "uca1400_as", "uca1400_nopad_ai", "uca1400_nopad_as",
-        "swedish", "swedish_nopad", "german1", "chinese", "chinese_nopad", "japanese", "japanese_nopad", "korean",
-        "korean_nopad"}) {
+       {"general",          "general1400_as",    "general_mysql500", "general_nopad", "unicode",     "unicode_nopad",
+        "unicode_520",      "unicode_520_nopad", "0900_ai",          "0900_as",       "uca1400_ai",  "uca1400_as",
+        "uca1400_nopad_ai", "uca1400_nopad_as",  "swedish",          "swedish_nopad", "german1",     "chinese",
+        "chinese_nopad",    "japanese",          "japanese_nopad",   "korean",        "korean_nopad"}) {
     if (rest == name) return !rest.starts_with("swedish") || charset == "latin1";
   }
   return false;
@@ -157,7 +157,9 @@ Fold fold_of(const Column& column, Physical physical) {
   }
 }
 
-uint64_t hash_text(std::string_view text, uint64_t seed) { return XXH3_64bits_withSeed(text.data(), text.size(), seed); }
+uint64_t hash_text(std::string_view text, uint64_t seed) {
+  return XXH3_64bits_withSeed(text.data(), text.size(), seed);
+}
 
 uint64_t slot_of_key(uint64_t seed) { return hash_text("whole key", seed); }
 
@@ -182,9 +184,9 @@ void KeySpec::append_claims(std::span<const ValueView> row, std::vector<Claim>& 
 void normalise_claims(std::vector<Claim>& claims) {
   std::sort(claims.begin(), claims.end());
   // An exclusive claim sorts right before the shared one of the same slot, so the first of a slot is the one to keep.
-  claims.erase(std::unique(claims.begin(), claims.end(),
-                           [](Claim a, Claim b) { return claim_slot(a) == claim_slot(b); }),
-               claims.end());
+  claims.erase(
+      std::unique(claims.begin(), claims.end(), [](Claim a, Claim b) { return claim_slot(a) == claim_slot(b); }),
+      claims.end());
 }
 
 }  // namespace sluice::database

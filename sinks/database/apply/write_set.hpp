@@ -37,9 +37,9 @@ Fold fold_of(const Column& target_column, Physical event_physical);
 // One key of a table (primary, unique, referenced by or referencing another table).
 struct KeySpec {
   uint64_t seed = 0;
-  bool shared = false;     // referencing columns: the values are only needed
-  bool with_slot = false;  // hashed rows also share the slot of the whole key
-  bool whole = false;      // every row claims the whole key (prefix, expression and generated parts)
+  bool shared = false;            // referencing columns: the values are only needed
+  bool with_slot = false;         // hashed rows also share the slot of the whole key
+  bool whole = false;             // every row claims the whole key (prefix, expression and generated parts)
   std::vector<uint32_t> columns;  // of the event's schema
   std::vector<Fold> folds;        // one per column
   // Appends the claims of one row image. A NULL in any part adds nothing.
