@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <iostream>
 #include <sstream>
 
@@ -101,6 +102,9 @@ Result<Endpoint> read_endpoint(const std::string& url, const char* side, const c
   auto endpoint = Endpoint::parse_url(url);
   if (!endpoint.ok()) return endpoint.error().prefixed(side);
   const char* password = std::getenv(variable);
+  // The work directory becomes the current folder later: paths must not depend on it.
+  for (std::string* path : {&endpoint->socket, &endpoint->ssl_ca, &endpoint->ssl_cert, &endpoint->ssl_key})
+    if (!path->empty()) *path = std::filesystem::absolute(*path).string();
   if (endpoint->password.empty() && password != nullptr) endpoint->password = Secret(password);
   return endpoint;
 }

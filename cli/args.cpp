@@ -1,0 +1,42 @@
+#include "cli/args.hpp"
+
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+namespace sluice::cli {
+
+void scrub_argv(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    char* scheme = std::strstr(argv[i], "://");
+    if (scheme == nullptr) continue;
+    char* user = scheme + 3;
+    // The password ends at the last '@' before the path: an unescaped '@' in it must not show its rest.
+    char* path = user + std::strcspn(user, "/?#");
+    char* colon = static_cast<char*>(std::memchr(user, ':', static_cast<size_t>(path - user)));
+    char* at = nullptr;
+    for (char* c = user; *c != '\0'; ++c)
+      if (*c == '@' && (c < path || at == nullptr)) at = c;
+    if (colon == nullptr || at == nullptr || at < colon) continue;
+    std::memset(colon + 1, '*', static_cast<size_t>(at - colon - 1));
+  }
+}
+
+int fail(const Error& error) {
+  std::fprintf(stderr, "sluice: %s\n", error.to_string().c_str());
+  if (!error.action().empty()) std::fprintf(stderr, "        %s\n", std::string(error.action()).c_str());
+  return error.code() == ErrorCode::INVALID_ARGUMENT ? kExitUsage : kExitError;
+}
+
+Result<Secret> read_token_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream text;
+  text << in.rdbuf();
+  std::string token = text.str();
+  while (!token.empty() && static_cast<unsigned char>(token.back()) <= ' ') token.pop_back();
+  if (!in || token.empty()) return Error(ErrorCode::UNAUTHENTICATED, "the token file cannot be read or is empty", path);
+  return Secret(std::move(token));
+}
+
+}  // namespace sluice::cli

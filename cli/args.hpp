@@ -1,0 +1,25 @@
+// What the subcommands share in handling their command line. CLI11 stays in the .cpp files of the commands.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/result.hpp"
+#include "core/secret.hpp"
+
+namespace sluice::cli {
+
+// Exit statuses that scripts rely on (docs/design.md section 7).
+inline constexpr int kExitDone = 0, kExitUsage = 2, kExitDifferent = 3, kExitError = 4, kExitInterrupted = 130;
+
+// Overwrites the passwords of all URLs (scheme://user:password@…) in argv with '*', in place, so that the process list
+// shows none. Call first, after copying argv.
+void scrub_argv(int argc, char** argv);
+
+// Prints "sluice: <error> / what to do" to stderr. Gives the exit status: usage for INVALID_ARGUMENT, else error.
+int fail(const Error& error);
+
+// The cluster's token from a file; white space at its end is not part of it.
+Result<Secret> read_token_file(const std::string& path);
+
+}  // namespace sluice::cli

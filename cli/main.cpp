@@ -1,0 +1,51 @@
+// The `sluice` executable: one table of subcommands. Each parses its own arguments (argv[0] is the subcommand) and
+// gives the exit status.
+#include <cstdio>
+#include <string_view>
+
+#include "cli/agent_command.hpp"
+#include "cli/args.hpp"
+#include "cli/component_command.hpp"
+
+namespace {
+
+constexpr const char* kVersion = "0.1.0";
+
+struct Command {
+  std::string_view name;
+  std::string_view help;  // empty: not for users
+  int (*run)(int argc, char** argv);
+};
+
+constexpr Command kCommands[] = {
+    {"agent", "run the agent of one node", sluice::cli::run_agent},
+    {"component", "", sluice::cli::run_component},
+};
+
+void print_usage(std::FILE* out) {
+  std::fprintf(out,
+               "sluice %s - moves databases while they are in use\n\n"
+               "Usage: sluice COMMAND [ARGUMENTS]     sluice COMMAND --help\n\nCommands:\n",
+               kVersion);
+  for (const Command& command : kCommands)
+    if (!command.help.empty())
+      std::fprintf(out, "  %-12.*s %.*s\n", static_cast<int>(command.name.size()), command.name.data(),
+                   static_cast<int>(command.help.size()), command.help.data());
+  std::fprintf(out,
+               "\nMove a database with one command, no cluster needed:\n"
+               "  sluice migrate mysql://user@source/shop mysql://user@target/shop\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string_view name = argc > 1 ? argv[1] : "";
+  for (const Command& command : kCommands)
+    if (command.name == name) return command.run(argc - 1, argv + 1);
+  if (name == "--help" || name == "-h" || name == "help") return print_usage(stdout), sluice::cli::kExitDone;
+  if (name == "--version" || name == "version") return std::printf("sluice %s\n", kVersion), sluice::cli::kExitDone;
+  if (!name.empty())
+    std::fprintf(stderr, "sluice: unknown command '%.*s'\n\n", static_cast<int>(name.size()), name.data());
+  print_usage(stderr);
+  return sluice::cli::kExitUsage;
+}
