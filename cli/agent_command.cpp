@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <map>
+#include <thread>
 
 #include "agents/supervisor/agent.hpp"
 #include "cli/args.hpp"
@@ -14,8 +15,9 @@
 namespace sluice::cli {
 namespace {
 
-const std::vector<std::string> kKeys = {"data-dir", "coordinator", "listen",   "region",       "zone",          "label",
-                                        "node-id",  "token-file",  "log-file", "heartbeat-ms", "stop-timeout-s"};
+const std::vector<std::string> kKeys = {"data-dir",   "coordinator", "listen",       "region",
+                                        "zone",       "label",       "store-listen", "node-id",
+                                        "token-file", "log-file",    "heartbeat-ms", "stop-timeout-s"};
 
 struct Flag {
   const char* key;
@@ -24,7 +26,10 @@ struct Flag {
 constexpr Flag kFlags[] = {
     {"data-dir", "Directory of this node: its id, logs, Stores (made when missing)"},
     {"coordinator", "Coordinators, HOST:PORT or unix:PATH, separated by commas"},
-    {"listen", "Address for health and metrics, and for Stores (default 127.0.0.1:8091); unix:DIR for sockets only"},
+    {"listen", "HOST:PORT of health and metrics (default 127.0.0.1:8091)"},
+    {"store-listen",
+     "Host on which Stores serve (default: that of --listen), or 'unix': on sockets only, without a "
+     "health page unless --listen is given"},
     {"region", "Region of this node, for placement"},
     {"zone", "Zone of this node, for placement"},
     {"label", "Label KEY=VALUE, for placement; may be repeated"},
@@ -58,13 +63,24 @@ std::optional<int> parse(int argc, char** argv, Config& config) {
   return read.ok() ? std::nullopt : std::optional(fail(read.error()));
 }
 
+// The coordinator makes the file when it first starts, which may be just now.
+Result<Secret> wait_for_token(const std::string& file) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  for (;;) {
+    auto token = read_token_file(file);
+    if (token.ok() || std::chrono::steady_clock::now() >= deadline) return token;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
 Result<agents::AgentOptions> options_of(const Config& config) {
   agents::AgentOptions options;
   options.data_dir = config.text("data-dir");
   if (options.data_dir.empty()) return Error(ErrorCode::INVALID_ARGUMENT, "--data-dir is missing");
   options.coordinators = config.list("coordinator");
   if (options.coordinators.empty()) return Error(ErrorCode::INVALID_ARGUMENT, "--coordinator is missing");
-  options.listen = config.text("listen", options.listen);
+  options.store_listen = config.text("store-listen");
+  options.listen = config.text("listen", options.store_listen.starts_with("unix") ? "" : options.listen);
   options.region = config.text("region");
   options.zone = config.text("zone");
   options.node_id = config.text("node-id");
@@ -76,7 +92,7 @@ Result<agents::AgentOptions> options_of(const Config& config) {
   }
   const std::string token_file = config.text("token-file");
   if (token_file.empty()) return Error(ErrorCode::INVALID_ARGUMENT, "--token-file is missing");
-  SLUICE_ASSIGN(options.token, read_token_file(token_file));
+  SLUICE_ASSIGN(options.token, wait_for_token(token_file));
   SLUICE_ASSIGN(const int64_t heartbeat, config.integer("heartbeat-ms", 1000, 10, 60'000));
   SLUICE_ASSIGN(const int64_t stop_timeout, config.integer("stop-timeout-s", 20, 0, 3600));
   options.heartbeat = std::chrono::milliseconds(heartbeat);

@@ -1,0 +1,77 @@
+#include "agents/supervisor/process_record.hpp"
+
+#include <cctype>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace sluice::agents {
+namespace {
+
+namespace fs = std::filesystem;
+
+Status write_by_rename(const std::string& file, const std::string& bytes) {
+  const std::string fresh = file + ".new";
+  std::ofstream out(fresh, std::ios::binary | std::ios::trunc);
+  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  out.close();
+  if (!out.good() || std::rename(fresh.c_str(), file.c_str()) != 0)
+    return Error(ErrorCode::IO_ERROR, std::string("cannot write: ") + std::strerror(errno), file);
+  return {};
+}
+
+}  // namespace
+
+Status write_record(const std::string& directory, const ProcessRecord& record) {
+  std::ostringstream text;
+  text << "component " << record.component_id << "\npid " << record.process.pid << "\nstart_time "
+       << record.process.start_time << "\nepoch " << record.epoch << "\nkind " << static_cast<int>(record.kind) << "\n";
+  return write_by_rename(directory + "/process", text.str());
+}
+
+std::optional<ProcessRecord> read_record(const std::string& directory) {
+  std::ifstream in(directory + "/process");
+  if (!in) return std::nullopt;
+  ProcessRecord record;
+  int kind = 0;
+  for (std::string key; in >> key;) {
+    if (key == "component") in >> record.component_id;
+    if (key == "pid") in >> record.process.pid;
+    if (key == "start_time") in >> record.process.start_time;
+    if (key == "epoch") in >> record.epoch;
+    if (key == "kind") in >> kind;
+  }
+  record.kind = static_cast<cluster::v1::ComponentKind>(kind);
+  if (!is_valid_component_id(record.component_id) || record.epoch == 0) return std::nullopt;
+  return record;
+}
+
+std::vector<ProcessRecord> read_all_records(const std::string& components_directory) {
+  std::vector<ProcessRecord> records;
+  std::error_code failure;
+  for (const auto& entry : fs::directory_iterator(components_directory, failure))
+    if (auto record = read_record(entry.path().string())) records.push_back(std::move(*record));
+  return records;
+}
+
+Status write_final(const std::string& directory, const cluster::v1::ComponentStatus& status) {
+  return write_by_rename(directory + "/final", status.SerializeAsString());
+}
+
+std::optional<cluster::v1::ComponentStatus> read_final(const std::string& directory, uint64_t epoch) {
+  std::ifstream in(directory + "/final", std::ios::binary);
+  cluster::v1::ComponentStatus status;
+  if (!in || !status.ParseFromIstream(&in) || status.epoch() != epoch) return std::nullopt;
+  return status;
+}
+
+bool is_valid_component_id(const std::string& id) {
+  if (id.empty() || id.size() > 200 || id.front() == '.') return false;
+  for (const char c : id)
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_' && c != '-') return false;
+  return true;
+}
+
+}  // namespace sluice::agents

@@ -1,0 +1,399 @@
+#include "agents/supervisor/supervisor.hpp"
+
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <set>
+#include <unordered_map>
+
+#include "agents/component_kind.hpp"
+#include "agents/components/runtime/boot.hpp"
+#include "core/log.hpp"
+#include "core/metrics.hpp"
+#include "core/net/convert.hpp"
+
+namespace sluice::agents {
+namespace {
+
+using cluster::v1::Assignment;
+using cluster::v1::ComponentStatus;
+
+// The budget bounds queues; buffers of libraries and the program itself come on top. The limit is to stop a runaway
+// process before it harms others, not to bound queues.
+constexpr uint64_t kMemoryOverhead = 512ull << 20;
+uint64_t memory_limit(const cluster::v1::ComponentSpec& spec) {
+  return spec.memory_bytes() == 0 ? 0 : 2 * spec.memory_bytes() + kMemoryOverhead;
+}
+
+ComponentStatus failed_status(const std::string& id, uint64_t epoch, const Error& error) {
+  ComponentStatus status;
+  status.set_component_id(id);
+  status.set_epoch(epoch);
+  status.set_state(cluster::v1::FAILED);
+  *status.mutable_error() = net::to_proto(error);
+  status.set_sampled_at_us(system_clock().unix_time_us());
+  return status;
+}
+
+ComponentStatus starting_status(const std::string& id, uint64_t epoch) {
+  ComponentStatus status;
+  status.set_component_id(id);
+  status.set_epoch(epoch);
+  status.set_state(cluster::v1::STARTING);
+  status.set_sampled_at_us(system_clock().unix_time_us());
+  return status;
+}
+
+}  // namespace
+
+bool is_final(cluster::v1::ComponentState state) {
+  return state == cluster::v1::FINISHED || state == cluster::v1::FAILED || state == cluster::v1::STOPPED;
+}
+
+void merge_status(ComponentStatus& status, const ComponentStatus& newer) {
+  ComponentStatus tables;
+  tables.mutable_tables()->Swap(status.mutable_tables());
+  status = newer;
+  if (tables.tables_size() == 0) return;
+  std::unordered_map<std::string, int> known;
+  for (int i = 0; i < tables.tables_size(); ++i) known[tables.tables(i).source()] = i;
+  for (const auto& table : newer.tables()) {
+    if (auto found = known.find(table.source()); found != known.end())
+      *tables.mutable_tables(found->second) = table;
+    else
+      *tables.add_tables() = table;
+  }
+  status.mutable_tables()->Swap(tables.mutable_tables());
+}
+
+Supervisor::Supervisor(SupervisorOptions options, Clock& clock, Launcher& launcher, SupervisorPorts ports)
+    : options_(std::move(options)), clock_(clock), launcher_(launcher), ports_(std::move(ports)) {}
+
+void Supervisor::recover() {
+  for (const ProcessRecord& record : read_all_records(options_.data_dir + "/components")) {
+    if (!is_alive(record.process)) continue;
+    log::info("agent.supervisor", "found a process of an earlier agent",
+              {{"component", record.component_id}, {"epoch", record.epoch}, {"pid", record.process.pid}});
+    Entry& entry = entries_[record.component_id];
+    entry.spec.set_component_id(record.component_id);
+    entry.spec.set_kind(record.kind);
+    entry.epoch = record.epoch;
+    entry.phase = Phase::kRunning;
+    entry.process = record.process;
+    entry.status = starting_status(record.component_id, record.epoch);
+    entry.heard_at = clock_.boot_time();
+  }
+}
+
+void Supervisor::set_desired(const cluster::v1::NodeDesired& desired) {
+  if (desired.term() < term_ || stopping_) return;
+  term_ = desired.term();
+  drop_unnamed(desired);
+  for (const Assignment& assignment : desired.assignments()) assign(assignment);
+}
+
+void Supervisor::drop_unnamed(const cluster::v1::NodeDesired& desired) {
+  std::set<std::string> named;
+  for (const Assignment& assignment : desired.assignments()) named.insert(assignment.spec().component_id());
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    if (named.contains(entry->first)) {
+      ++entry;
+      continue;
+    }
+    Entry& gone = entry->second;
+    gone.next.reset();
+    gone.forget = true;
+    if (gone.phase == Phase::kRunning) kill(gone, "not assigned to this node");
+    if (gone.phase == Phase::kEnding)
+      ++entry;
+    else
+      entry = entries_.erase(entry);
+  }
+}
+
+void Supervisor::assign(const Assignment& assignment) {
+  const std::string& id = assignment.spec().component_id();
+  const uint64_t epoch = assignment.spec().epoch();
+  auto found = entries_.find(id);
+  if (found == entries_.end()) return assign_new(assignment);
+  Entry& entry = found->second;
+  if (entry.epoch == epoch) return confirm(entry, assignment);
+  if (entry.epoch > epoch || (entry.next && entry.next->spec().epoch() > epoch)) return;  // stale
+  entry.forget = false;
+  if (entry.phase == Phase::kRunning || entry.phase == Phase::kEnding) {
+    entry.next = assignment;
+    kill(entry, "replaced by epoch " + std::to_string(epoch));
+    return;
+  }
+  entries_.erase(found);
+  assign_new(assignment);
+}
+
+void Supervisor::assign_new(const Assignment& assignment) {
+  const std::string id = assignment.spec().component_id();
+  const uint64_t epoch = assignment.spec().epoch();
+  if (!is_valid_component_id(id) || kind_name(assignment.spec().kind()).empty() || epoch == 0) {
+    report(failed_status(id, epoch, Error(ErrorCode::INVALID_ARGUMENT, "this assignment is not valid", id)));
+    return;
+  }
+  const auto record = read_record(directory(id));
+  if (record && record->epoch > epoch) {
+    log::warn("agent.supervisor", "ignored an old epoch",
+              {{"component", id}, {"epoch", epoch}, {"known", record->epoch}});
+    return;
+  }
+  Entry& entry = entries_[id];
+  entry.spec = assignment.spec();
+  entry.desired = assignment.desired();
+  entry.epoch = epoch;
+  entry.confirmed = true;
+  if (record && record->epoch == epoch) {
+    // Started in an earlier life of this agent, and not running any more.
+    entry.phase = Phase::kEnded;
+    if (auto last = read_final(directory(id), epoch)) {
+      entry.status = std::move(*last);
+      return report(entry.status);
+    }
+    entry.kill_cause = "it ended while no agent watched it";
+    return report_crash(entry, {});
+  }
+  entry.status = starting_status(id, epoch);
+  try_start(entry);
+}
+
+void Supervisor::confirm(Entry& entry, const Assignment& assignment) {
+  entry.next.reset();
+  entry.forget = false;
+  const bool newer = assignment.desired().revision() > entry.desired.revision();
+  if (newer || !entry.confirmed) entry.desired = assignment.desired();
+  entry.spec = assignment.spec();
+  if (!entry.confirmed) {
+    entry.confirmed = true;
+    log::info("agent.supervisor", "adopted", {{"component", entry.spec.component_id()}, {"epoch", entry.epoch}});
+    push_lease(entry);
+    push_desired(entry);
+  } else if (newer) {
+    push_desired(entry);
+  }
+}
+
+void Supervisor::set_lease(BootTime sent, const cluster::v1::LeaseGrant& grant) {
+  if (grant.term() < term_) return;
+  term_ = grant.term();
+  const BootTime end = sent + std::chrono::milliseconds(grant.ttl_ms());
+  if (end <= lease_end_) return;
+  ttl_ = std::chrono::milliseconds(grant.ttl_ms());
+  lease_end_ = end;
+  kill_at_ = end - std::chrono::milliseconds(grant.margin_ms());
+  // A grant that comes when its time is nearly over must not save what tick() is about to kill.
+  if (clock_.boot_time() >= kill_at_) return;
+  for (auto& [id, entry] : entries_) {
+    push_lease(entry);
+    if (entry.phase == Phase::kWaiting) try_start(entry);
+  }
+}
+
+bool Supervisor::lease_allows_start() const { return clock_.boot_time() < kill_at_ && !stopping_; }
+
+void Supervisor::push_lease(const Entry& entry) const {
+  if (entry.phase != Phase::kRunning || !entry.linked || !entry.confirmed || lease_end_.count() == 0) return;
+  cluster::v1::ComponentCommand command;
+  command.mutable_lease()->set_deadline_boot_ns(lease_end_.count());
+  ports_.command(entry.spec.component_id(), entry.epoch, command);
+}
+
+void Supervisor::push_desired(const Entry& entry) const {
+  if (entry.phase != Phase::kRunning || !entry.linked || !entry.confirmed) return;
+  cluster::v1::ComponentCommand command;
+  *command.mutable_desired() = entry.desired;
+  ports_.command(entry.spec.component_id(), entry.epoch, command);
+}
+
+Status Supervisor::hello(const cluster::v1::ComponentHello& hello) {
+  auto found = entries_.find(hello.component_id());
+  if (found == entries_.end() || found->second.epoch != hello.epoch() || found->second.phase != Phase::kRunning ||
+      found->second.process.pid != hello.pid())
+    return Error(ErrorCode::STALE_EPOCH, "this process is not assigned to this node", hello.component_id());
+  Entry& entry = found->second;
+  entry.linked = true;
+  entry.heard_at = clock_.boot_time();
+  push_lease(entry);
+  push_desired(entry);
+  return {};
+}
+
+void Supervisor::take_status(ComponentStatus status) {
+  auto found = entries_.find(status.component_id());
+  if (found == entries_.end() || found->second.epoch != status.epoch()) return;
+  Entry& entry = found->second;
+  if (entry.phase == Phase::kEnded || entry.final_seen) return;
+  entry.heard_at = clock_.boot_time();
+  // STOPPED means "as desired": what ends because this agent ends is to be placed again.
+  if (stopping_ && status.state() == cluster::v1::STOPPED && !entry.desired.stop()) {
+    status.set_state(cluster::v1::FAILED);
+    *status.mutable_error() = net::to_proto(Error(ErrorCode::CANCELLED, "the agent of this node was stopped"));
+  }
+  merge_status(entry.status, status);
+  if (is_final(status.state())) {
+    // Written down before it is told: after a restart of this agent the end must still be known.
+    entry.final_seen = true;
+    if (auto written = write_final(directory(status.component_id()), entry.status); !written.ok())
+      log::error("agent.supervisor", "cannot write down an end", {{"cause", written.error()}});
+  }
+  report(status);
+}
+
+void Supervisor::tick() {
+  const BootTime now = clock_.boot_time();
+  enforce_lease(now);
+  std::vector<std::string> ids;
+  for (const auto& [id, entry] : entries_) ids.push_back(id);
+  for (const std::string& id : ids) {
+    Entry& entry = entries_[id];
+    if (entry.phase == Phase::kWaiting) try_start(entry);
+    if (entry.phase != Phase::kRunning && entry.phase != Phase::kEnding) continue;
+    if (auto exit = launcher_.poll(entry.process))
+      ended(id, entry, *exit);
+    else
+      watch(entry, now);
+  }
+  static auto live = metrics::gauge("sluice_agent_components_running", "Live component processes of this node");
+  live.set(static_cast<double>(running()));
+}
+
+// Before the lease is over for the components, they are gone: what is frozen cannot end itself, but can be killed.
+void Supervisor::enforce_lease(BootTime now) {
+  if (kill_at_.count() == 0 || now < kill_at_) return;
+  for (auto& [id, entry] : entries_)
+    if (entry.phase == Phase::kRunning) kill(entry, "the node's lease could not be renewed");
+}
+
+void Supervisor::watch(Entry& entry, BootTime now) {
+  if (entry.phase == Phase::kEnding) {
+    launcher_.signal(entry.process, SIGKILL);
+    return;
+  }
+  if (stopping_ && now >= stop_deadline_) return kill(entry, "it did not stop in time");
+  const auto silence = now - entry.heard_at;
+  const auto patience =
+      entry.linked ? std::chrono::nanoseconds(ttl_) : std::chrono::nanoseconds(options_.start_patience);
+  if (silence > patience) kill(entry, "no sign of life");
+}
+
+void Supervisor::try_start(Entry& entry) {
+  if (!lease_allows_start()) return;
+  const Status started = start(entry);
+  if (started.ok()) return;
+  log::error("agent.supervisor", "cannot start a component",
+             {{"component", entry.spec.component_id()}, {"cause", started.error()}});
+  entry.kill_cause = started.error().to_string();
+  entry.phase = Phase::kEnded;
+  report_crash(entry, {});
+}
+
+Status Supervisor::start(Entry& entry) {
+  const std::string& id = entry.spec.component_id();
+  const std::string folder = directory(id);
+  std::error_code failure;
+  std::filesystem::create_directories(folder, failure);
+  if (failure) return Error(ErrorCode::IO_ERROR, failure.message(), folder);
+  ::chmod(folder.c_str(), 0700);
+
+  const std::string kind(kind_name(entry.spec.kind()));
+  SLUICE_ASSIGN(
+      entry.process,
+      launcher_.launch(
+          {.kind = kind, .name = id, .output_file = folder + "/output.log", .memory_limit = memory_limit(entry.spec)}));
+  entry.phase = Phase::kRunning;
+  entry.heard_at = clock_.boot_time();
+  // Recorded before it may work. If the record cannot be written the process must not live.
+  Status recorded = write_record(folder, {id, entry.spec.kind(), entry.epoch, entry.process});
+  if (!recorded.ok()) {
+    kill(entry, recorded.error().to_string());
+    return {};
+  }
+  cluster::v1::ComponentBoot boot;
+  *boot.mutable_spec() = entry.spec;
+  *boot.mutable_desired() = entry.desired;
+  boot.set_agent_socket(options_.socket);
+  boot.set_data_dir(folder);
+  boot.set_log_file(folder + "/component.log");
+  boot.set_lease_deadline_boot_ns(lease_end_.count());
+  boot.set_listen_host(options_.listen_host);
+  boot.set_token(options_.token.reveal());
+  log::info("agent.supervisor", "started", {{"component", id}, {"epoch", entry.epoch}, {"pid", entry.process.pid}});
+  if (auto sent = launcher_.send_boot(entry.process, boot.SerializeAsString()); !sent.ok())
+    kill(entry, sent.error().to_string());
+  return {};
+}
+
+void Supervisor::kill(Entry& entry, const std::string& cause) {
+  if (entry.phase != Phase::kRunning) return;
+  log::info("agent.supervisor", "killing",
+            {{"component", entry.spec.component_id()}, {"epoch", entry.epoch}, {"cause", cause}});
+  entry.phase = Phase::kEnding;
+  entry.kill_cause = cause;
+  launcher_.signal(entry.process, SIGKILL);
+}
+
+void Supervisor::ended(const std::string& id, Entry& entry, const ProcessExit& exit) {
+  log::info("agent.supervisor", "ended", {{"component", id}, {"epoch", entry.epoch}, {"exit", exit.to_string()}});
+  metrics::counter("sluice_agent_component_exits_total", "Ended component processes",
+                   {{"kind", std::string(kind_name(entry.spec.kind()))}})
+      .add();
+  entry.phase = Phase::kEnded;
+  if (!entry.final_seen) report_crash(entry, exit);
+  if (entry.forget) {
+    entries_.erase(id);
+    return;
+  }
+  if (!entry.next) return;
+  const Assignment next = std::move(*entry.next);
+  entries_.erase(id);
+  if (!stopping_) assign_new(next);
+}
+
+void Supervisor::report_crash(Entry& entry, const ProcessExit& exit) {
+  const bool own_error = exit.kind == ProcessExit::Kind::kExited && exit.number == kExitRetry &&
+                         entry.status.state() == cluster::v1::RETRYING && entry.status.has_error();
+  entry.status.set_component_id(entry.spec.component_id());
+  entry.status.set_epoch(entry.epoch);
+  entry.status.set_state(cluster::v1::FAILED);
+  if (!own_error) {
+    const std::string cause =
+        entry.kill_cause.empty() ? "the process ended with " + exit.to_string() : entry.kill_cause;
+    *entry.status.mutable_error() = net::to_proto(Error(ErrorCode::PROCESS_CRASHED, cause, entry.spec.component_id()));
+  }
+  entry.status.set_sampled_at_us(clock_.unix_time_us());
+  entry.final_seen = true;
+  if (auto written = write_final(directory(entry.spec.component_id()), entry.status); !written.ok())
+    log::error("agent.supervisor", "cannot write down an end", {{"cause", written.error()}});
+  report(entry.status);
+}
+
+void Supervisor::begin_stop() {
+  if (stopping_) return;
+  stopping_ = true;
+  stop_deadline_ = clock_.boot_time() + options_.stop_patience;
+  for (auto& [id, entry] : entries_) {
+    entry.next.reset();
+    if (entry.phase == Phase::kRunning) launcher_.signal(entry.process, SIGTERM);
+  }
+}
+
+bool Supervisor::stopped() const { return stopping_ && running() == 0; }
+
+size_t Supervisor::running() const {
+  size_t count = 0;
+  for (const auto& [id, entry] : entries_) count += entry.phase == Phase::kRunning || entry.phase == Phase::kEnding;
+  return count;
+}
+
+std::vector<ComponentStatus> Supervisor::snapshot() const {
+  std::vector<ComponentStatus> statuses;
+  for (const auto& [id, entry] : entries_) statuses.push_back(entry.status);
+  return statuses;
+}
+
+}  // namespace sluice::agents
