@@ -192,7 +192,8 @@ class Migration {
 
   Status create_data_sources() {
     SLUICE_TRY(client_->create_data_source(data_source("source", options_.source)));
-    return client_->create_data_source(data_source("target", options_.target));
+    SLUICE_TRY(client_->create_data_source(data_source("target", options_.target)));
+    return {};
   }
 
   // A crash between the creation and the note of its id in the work directory leaves a project of the same name.
