@@ -36,6 +36,9 @@ std::string difference(const Column& from, const Column& to) {
 // LOAD DATA reads strings: what the server must take as a number, or in another character set than binary, goes
 // through a variable.
 std::string conversion(const Column& column, const std::string& variable, bool mariadb) {
+  // The server forgets, while it works on the SET list, that an AUTO_INCREMENT column was given a value, and replaces 0
+  // by a generated one; so this column must be in that list too.
+  if (column.auto_increment) return variable;
   switch (column.type) {
     case ColumnType::kBit:
     case ColumnType::kEnum:  // a string '2' would be looked up among the labels first

@@ -272,8 +272,10 @@ TEST_F(Bookkeeping, ReadingForUpdateWaitsForATransactionInFlight) {
   ASSERT_OK(rewrite_checkpoints(**first, owner_, {checkpoint(1)}));
   ASSERT_OK((*first)->exec_multi("START TRANSACTION;" + insert(1) + ";" + checkpoint_sql(owner_, checkpoint(2), 1)));
   auto reading = std::async(std::launch::async, [&] { return read_checkpoints(**second, owner_, true); });
+  // The server renews this view only when nobody has read it for 100 ms.
   ASSERT_TRUE(wait_until(
-      [&] { return server().query_value("SELECT COUNT(*) FROM information_schema.INNODB_LOCK_WAITS") != "0"; }));
+      [] { return server().query_value("SELECT COUNT(*) FROM information_schema.INNODB_LOCK_WAITS") != "0"; },
+      std::chrono::seconds(20), std::chrono::milliseconds(250)));
   ASSERT_OK((*first)->exec("COMMIT"));
   auto read = reading.get();
   ASSERT_OK(read);
