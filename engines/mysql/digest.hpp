@@ -3,7 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/schema.hpp"
@@ -22,10 +25,19 @@ enum class DigestMethod : uint8_t { kSha1Sum, kSha2Sum };  // SHA1 halves (Maria
 // The strongest method both servers have.
 DigestMethod choose_method(const ServerVersion& source, const ServerVersion& target);
 
+// Columns whose character set differs between the two servers: their characters are compared, not their bytes.
+using ConvertedColumns = std::set<std::string>;
+
+// The expression of one row's digest: 64 bits as an unsigned number; NULL only when the server failed to compute it.
+std::string row_digest_expression(const TableSchema&, DigestMethod, const ConvertedColumns& converted = {});
+
 // Fails with an error when count(digest) != count(*) or the server warned.
-Result<ChunkDigest> digest_chunk(Connection&, const TableSchema&, const Chunk&, DigestMethod);
-// Digest per row, for drilling down: visit(key literals, digest of the row) in key order.
+Result<ChunkDigest> digest_chunk(Connection&, const TableSchema&, const Chunk&, DigestMethod,
+                                 const ConvertedColumns& converted = {});
+// Digest per row, for drilling down: visit(key literals, digest of the row) in key order. Tables without a key: no
+// literals, any order.
 Status digest_rows(Connection&, const TableSchema&, const Chunk&, DigestMethod,
-                   const std::function<Status(const std::vector<std::string>& key, std::string_view digest)>& visit);
+                   const std::function<Status(const std::vector<std::string>& key, std::string_view digest)>& visit,
+                   const ConvertedColumns& converted = {});
 
 }  // namespace sluice::mysql
