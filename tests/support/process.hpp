@@ -2,6 +2,7 @@
 // thread that started it dies (start children from a thread that outlives them, in practice the test's main thread).
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <chrono>
