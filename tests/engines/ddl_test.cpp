@@ -207,11 +207,13 @@ TEST(Ddl, Rewrites) {
       {"ALTER DATABASE CHARACTER SET utf8mb4", "ALTER DATABASE `b` CHARACTER SET utf8mb4"},
       {"ALTER DATABASE `a` COLLATE utf8mb4_bin", "ALTER DATABASE `b` COLLATE utf8mb4_bin"},
       {"DROP DATABASE a", "DROP DATABASE `b`"},
-      {"CREATE VIEW v AS SELECT a.t.c, t.d FROM a.t", "CREATE VIEW `b`.`v` AS SELECT `b`.`t`.c, t.d FROM `b`.`t`"},
+      {"CREATE VIEW v AS SELECT a.t.c, t.d FROM a.t",
+       "CREATE OR REPLACE VIEW `b`.`v` AS SELECT `b`.`t`.c, t.d FROM `b`.`t`"},
       {"CREATE VIEW v AS SELECT * FROM other.t", "UNSUPPORTED"},
       {"CREATE VIEW v AS SELECT * FROM information_schema.tables",
-       "CREATE VIEW `b`.`v` AS SELECT * FROM information_schema.tables"},
-      {"DROP VIEW v", "DROP VIEW `b`.`v`"},
+       "CREATE OR REPLACE VIEW `b`.`v` AS SELECT * FROM information_schema.tables"},
+      {"DROP VIEW v, other.w", "DROP VIEW IF EXISTS `b`.`v`"},
+      {"ALTER ALGORITHM=MERGE VIEW v AS SELECT 1", "CREATE OR REPLACE ALGORITHM=MERGE VIEW `b`.`v` AS SELECT 1"},
       {"CREATE SEQUENCE s ENGINE=Aria", "CREATE SEQUENCE `b`.`s` ENGINE=InnoDB"},
       {"GRANT ALL ON a.* TO x", ""},
       {"INSERT INTO t VALUES (1)", "UNSUPPORTED"},
@@ -223,8 +225,9 @@ TEST(Ddl, Rewrites) {
 TEST(Ddl, RenamedTablesKeepTheirNameInQueries) {
   TableMapping m = mapping({"a.*"}, {"a.t=b.u"});
   EXPECT_EQ(rewritten("CREATE VIEW v AS SELECT t.c, a.t.d FROM t WHERE t.e = 1", m),
-            "CREATE VIEW `a`.`v` AS SELECT t.c, `t`.d FROM `b`.`u` AS `t` WHERE t.e = 1");
-  EXPECT_EQ(rewritten("CREATE VIEW v AS SELECT x.c FROM t x", m), "CREATE VIEW `a`.`v` AS SELECT x.c FROM `b`.`u` x");
+            "CREATE OR REPLACE VIEW `a`.`v` AS SELECT t.c, `t`.d FROM `b`.`u` AS `t` WHERE t.e = 1");
+  EXPECT_EQ(rewritten("CREATE VIEW v AS SELECT x.c FROM t x", m),
+            "CREATE OR REPLACE VIEW `a`.`v` AS SELECT x.c FROM `b`.`u` x");
 }
 
 TEST(Ddl, LeavesForeignKeysOut) {

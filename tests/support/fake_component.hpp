@@ -1,6 +1,6 @@
-// FakeComponent: a ComponentContext in memory, so that a test can call run_<component> in its own process. Set `spec_`
-// through spec_mutable() before the component starts; change the desired state with desire() and look at the status
-// with status(), from any thread.
+// FakeComponent: a ComponentContext in memory, so that a test can call run_<component> in its own process. Set the
+// specification through spec_mutable() before the component starts; change the desired state with desire() and look at
+// the status with status(), from any thread.
 #pragma once
 
 #include <condition_variable>
@@ -11,7 +11,7 @@
 
 #include "agents/components/runtime/component.hpp"
 
-namespace sluice::test {
+namespace sluice::testing {
 
 class FakeComponent final : public agents::ComponentContext {
  public:
@@ -88,4 +88,8 @@ class FakeComponent final : public agents::ComponentContext {
   uint64_t updates_ = 0;
 };
 
+}  // namespace sluice::testing
+
+namespace sluice::test {
+using testing::FakeComponent;
 }  // namespace sluice::test

@@ -55,6 +55,12 @@ struct ItemList {
   bool is_definition = false;  // in parentheses; else clauses of ALTER TABLE
 };
 
+// A replacement of a byte range.
+struct Edit {
+  ByteRange place;
+  std::string text;
+};
+
 struct Analysis {
   TokenList tokens;
   DdlStatement statement;
@@ -68,6 +74,7 @@ struct Analysis {
   std::optional<ByteRange> database_name;
   size_t database_insert_at = kNowhere;  // ALTER DATABASE without a name
   size_t comment_at = 0;
+  std::optional<Edit> make_repeatable;  // of views: a statement that may find its work done already
 };
 
 Result<Analysis> analyse_ddl(std::string_view sql, std::string_view default_database, uint64_t sql_mode);
@@ -115,11 +122,7 @@ void analyse_create_body(Analysis& analysis, Cursor& cursor, std::string_view de
 void analyse_options(Analysis& analysis, Cursor& cursor);  // of a sequence: to the end of the statement
 void analyse_alter_clauses(Analysis& analysis, Cursor& cursor, std::string_view default_database);
 
-// Replacements of byte ranges; ranges inside another one are dropped.
-struct Edit {
-  ByteRange place;
-  std::string text;
-};
+// Ranges inside another one are dropped.
 std::string apply_edits(std::string_view sql, std::vector<Edit> edits);
 std::vector<Edit> wrapper_edits(const TokenList& tokens);
 // Edits that take items out of a list, commas included; `dropped` has one flag per item.

@@ -93,8 +93,6 @@ Result<std::string> rewrite_view(std::string_view show_create, const TableName& 
   SLUICE_ASSIGN(TokenList tokens, tokenize(text, 0));
   std::vector<Edit> edits;
   Cursor cursor(tokens, 0);
-  cursor.take("CREATE");
-  if (!statement.or_replace) edits.push_back({{cursor.end_of_last(), cursor.end_of_last()}, " OR REPLACE"});
   while (without_definer && !cursor.end() && !cursor.word("VIEW")) {
     size_t begin = cursor.begin();
     bool definer = cursor.word("DEFINER") && cursor.op_after(1, '=');

@@ -19,6 +19,7 @@ class Parser {
     if (c_.end()) return pass_over();  // only comments: an event that the server could not express
     skip_set_statement();
     a_.comment_at = 0;
+    verb_ = {c_.begin(), a_.tokens.tokens[c_.at()].end};
     if (c_.take("CREATE")) return create();
     if (c_.take("ALTER")) return alter();
     if (c_.take("DROP")) return drop();
@@ -136,7 +137,7 @@ class Parser {
       if_not_exists();
       database(true);
     } else if (c_.take("VIEW")) {
-      view(DdlKind::kCreateView);
+      view(DdlKind::kCreateView, verb_);
     } else if (c_.take("SEQUENCE")) {
       s_.kind = DdlKind::kCreateSequence;
       if_not_exists();
@@ -158,7 +159,7 @@ class Parser {
       s_.kind = DdlKind::kAlterDatabase;
       database(false);
     } else if (c_.take("VIEW")) {
-      view(DdlKind::kAlterView);
+      view(DdlKind::kAlterView, verb_);
     } else if (c_.take("SEQUENCE")) {
       s_.kind = DdlKind::kAlterSequence;
       if_exists();
@@ -180,10 +181,12 @@ class Parser {
     for (; !c_.end(); c_.skip()) wait();
   }
 
-  void view(DdlKind kind) {
+  // `verb` is CREATE or ALTER.
+  void view(DdlKind kind, ByteRange verb) {
     s_.kind = kind;
     if_not_exists();
     if (!changed()) return;
+    if (!s_.or_replace && !s_.if_not_exists) a_.make_repeatable = Edit{verb, "CREATE OR REPLACE"};
     if (c_.op('(')) c_.skip_parentheses();
     c_.take("AS");
     collect_query_names(a_, c_.at(), a_.tokens.tokens.size() - 1, database_);
@@ -235,6 +238,10 @@ class Parser {
   void drop_list(DdlKind kind) {
     s_.kind = kind;
     if_exists();
+    if (kind == DdlKind::kDropView && !s_.if_exists) {
+      size_t at = c_.end_of_last();
+      a_.make_repeatable = Edit{{at, at}, " IF EXISTS"};
+    }
     // The server writes the log's DROP TABLE anew and keeps a comment only here.
     if (kind == DdlKind::kDropTable) a_.comment_at = c_.end_of_last();
     a_.names_list.begin = c_.begin();
@@ -277,6 +284,7 @@ class Parser {
   DdlStatement& s_;
   Cursor c_;
   std::string_view database_;
+  ByteRange verb_;
 };
 
 // A statement in front of more text behind a ";" is more than one statement.

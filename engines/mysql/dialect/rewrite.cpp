@@ -58,6 +58,7 @@ class Rewriter {
     SLUICE_ASSIGN(bool anything, rewrite());
     if (!anything) return std::string();
     for (const ByteRange& range : a_.removed) edits_.push_back({range, ""});
+    if (a_.make_repeatable) edits_.push_back(*a_.make_repeatable);
     add_comment();
     return apply_edits(a_.tokens.sql, std::move(edits_));
   }
