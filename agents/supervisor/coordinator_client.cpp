@@ -24,7 +24,7 @@ struct CoordinatorClient::Session {
   std::string address;
   grpc::ClientContext call;
   std::unique_ptr<grpc::ClientReaderWriter<AgentMessage, CoordinatorMessage>> stream;
-  std::atomic<bool> broken{false};
+  std::atomic<bool> broken{false}, rejected{false};
   std::atomic<SteadyClock::time_point> granted_at;
   std::mutex mutex;
   std::map<uint64_t, BootTime> sent;  // heartbeats not yet answered
@@ -116,12 +116,12 @@ void CoordinatorClient::session(const std::string& address) {
       break;
     }
   }
-  session.broken = true;
+  // A stream that the peer has ended is not cancelled: its own status tells why.
+  if (!session.broken.exchange(true) || session.rejected) session.call.TryCancel();
   {
     std::lock_guard lock(mutex_);
     changed_.notify_all();
   }
-  session.call.TryCancel();
   writer.join();
   reader.join();
   const grpc::Status end = session.stream->Finish();
@@ -147,6 +147,7 @@ void CoordinatorClient::read_loop(Session& session) {
       handlers_.on_desired(message.desired());
     } else if (message.has_rejected()) {
       note(net::from_proto(message.rejected().error()).to_string());
+      session.rejected = true;
       break;
     }
   }

@@ -82,6 +82,10 @@ void Supervisor::recover() {
     entry.phase = Phase::kRunning;
     entry.process = record.process;
     entry.status = starting_status(record.component_id, record.epoch);
+    if (auto last = read_final(directory(record.component_id), record.epoch)) {
+      entry.status = std::move(*last);  // about to exit
+      entry.final_seen = true;
+    }
     entry.heard_at = clock_.boot_time();
   }
 }
@@ -173,6 +177,7 @@ void Supervisor::confirm(Entry& entry, const Assignment& assignment) {
     log::info("agent.supervisor", "adopted", {{"component", entry.spec.component_id()}, {"epoch", entry.epoch}});
     push_lease(entry);
     push_desired(entry);
+    if (entry.final_seen) report(entry.status);
   } else if (newer) {
     push_desired(entry);
   }
