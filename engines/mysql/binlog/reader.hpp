@@ -15,6 +15,7 @@
 #include "core/record.hpp"
 #include "core/result.hpp"
 #include "core/schema.hpp"
+#include "core/table_mapping.hpp"
 
 namespace sluice::mysql {
 
@@ -57,13 +58,17 @@ struct BinlogOptions {
 
 class BinlogReader {
  public:
-  // Starts after `from` (GTID when it has some and the server supports it, else file:offset).
+  // Starts after `from`: at file:offset when this server has that file and, as far as it can tell, wrote from.gtids up
+  // to there; else by from.gtids. POSITION_LOST when neither is possible.
   static Result<std::unique_ptr<BinlogReader>> open(const Endpoint&, const Position& from, const BinlogOptions&,
                                                     SchemaSource&);
   virtual ~BinlogReader() = default;
   // Reads until an error (always returns one; CANCELLED after stop()).
   virtual Status read(BinlogHandler&) = 0;
   virtual void stop() = 0;  // from any thread
+  // Where a later reader may start and miss nothing: the end of what was delivered, or, while XA branches are
+  // prepared, the end of the group before the oldest of them. From the thread of read(), also inside its calls.
+  virtual Position safe_resume() const = 0;
 };
 
 }  // namespace sluice::mysql

@@ -1,0 +1,122 @@
+#include "engines/mysql/binlog/charset.hpp"
+
+#include <iconv.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "engines/mysql/binlog/bytes.hpp"
+
+namespace sluice::mysql {
+
+namespace {
+struct Known {
+  uint32_t id;
+  const char *charset, *name;
+};
+constexpr Known kCommon[] = {
+    {8, "latin1", "latin1_swedish_ci"},
+    {11, "ascii", "ascii_general_ci"},
+    {28, "gbk", "gbk_chinese_ci"},
+    {33, "utf8mb3", "utf8mb3_general_ci"},
+    {35, "ucs2", "ucs2_general_ci"},
+    {45, "utf8mb4", "utf8mb4_general_ci"},
+    {46, "utf8mb4", "utf8mb4_bin"},
+    {47, "latin1", "latin1_bin"},
+    {54, "utf16", "utf16_general_ci"},
+    {60, "utf32", "utf32_general_ci"},
+    {63, "binary", "binary"},
+    {65, "ascii", "ascii_bin"},
+    {83, "utf8mb3", "utf8mb3_bin"},
+    {192, "utf8mb3", "utf8mb3_unicode_ci"},
+    {224, "utf8mb4", "utf8mb4_unicode_ci"},
+    {255, "utf8mb4", "utf8mb4_0900_ai_ci"},
+};
+
+// The names by which the C library knows the servers' character sets.
+constexpr std::pair<std::string_view, const char*> kIconvNames[] = {
+    {"latin2", "ISO-8859-2"},  {"latin5", "ISO-8859-9"}, {"latin7", "ISO-8859-13"}, {"greek", "ISO-8859-7"},
+    {"hebrew", "ISO-8859-8"},  {"cp1250", "CP1250"},     {"cp1251", "CP1251"},      {"cp1256", "CP1256"},
+    {"cp1257", "CP1257"},      {"cp850", "CP850"},       {"cp852", "CP852"},        {"cp866", "CP866"},
+    {"koi8r", "KOI8-R"},       {"koi8u", "KOI8-U"},      {"gb2312", "EUC-CN"},      {"gbk", "CP936"},
+    {"gb18030", "GB18030"},    {"big5", "BIG5"},         {"sjis", "SHIFT_JIS"},     {"cp932", "CP932"},
+    {"ujis", "EUC-JP"},        {"eucjpms", "EUC-JP-MS"}, {"euckr", "CP949"},        {"tis620", "TIS-620"},
+    {"ucs2", "UCS-2BE"},       {"utf16", "UTF-16BE"},    {"utf16le", "UTF-16LE"},   {"utf32", "UTF-32BE"},
+    {"macroman", "MACINTOSH"}, {"hp8", "HP-ROMAN8"},
+};
+
+// latin1 is cp1252 whose five undefined places stand for themselves.
+constexpr uint16_t kLatin1Upper[32] = {0x20ac, 0x81,   0x201a, 0x192,  0x201e, 0x2026, 0x2020, 0x2021,
+                                       0x2c6,  0x2030, 0x160,  0x2039, 0x152,  0x8d,   0x17d,  0x8f,
+                                       0x90,   0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014,
+                                       0x2dc,  0x2122, 0x161,  0x203a, 0x153,  0x9d,   0x17e,  0x178};
+
+std::string latin1_to_utf8(std::string_view bytes) {
+  std::string text;
+  for (char c : bytes) {
+    uint32_t code = static_cast<uint8_t>(c);
+    if (code >= 0x80 && code < 0xa0) code = kLatin1Upper[code - 0x80];
+    if (code < 0x80) {
+      text.push_back(c);
+    } else if (code < 0x800) {
+      text.push_back(static_cast<char>(0xc0 | code >> 6));
+      text.push_back(static_cast<char>(0x80 | (code & 63)));
+    } else {
+      text.push_back(static_cast<char>(0xe0 | code >> 12));
+      text.push_back(static_cast<char>(0x80 | (code >> 6 & 63)));
+      text.push_back(static_cast<char>(0x80 | (code & 63)));
+    }
+  }
+  return text;
+}
+}  // namespace
+
+Collations::Collations() {
+  for (const Known& known : kCommon) set(known.id, known.charset, known.name);
+}
+
+const Collation* Collations::find(uint32_t id) const {
+  auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : &found->second;
+}
+
+unsigned bytes_per_character(std::string_view charset) {
+  for (std::string_view four : {"utf8mb4", "utf16", "utf16le", "utf32", "gb18030"}) {
+    if (charset == four) return 4;
+  }
+  for (std::string_view three : {"utf8mb3", "utf8", "ujis", "eucjpms"}) {
+    if (charset == three) return 3;
+  }
+  for (std::string_view two : {"ucs2", "gbk", "gb2312", "big5", "sjis", "cp932", "euckr"}) {
+    if (charset == two) return 2;
+  }
+  return 1;
+}
+
+Result<std::string> to_utf8(std::string_view charset, std::string_view bytes) {
+  if (charset.empty() || charset == "binary" || charset == "ascii" || charset.starts_with("utf8")) {
+    return std::string(bytes);
+  }
+  if (charset == "latin1") return latin1_to_utf8(bytes);
+  const char* from = nullptr;
+  for (const auto& [name, iconv_name] : kIconvNames) {
+    if (name == charset) from = iconv_name;
+  }
+  iconv_t converter = from == nullptr ? iconv_t(-1) : iconv_open("UTF-8", from);
+  if (converter == iconv_t(-1)) {
+    return Error(ErrorCode::UNSUPPORTED,
+                 "text in character set " + std::string(charset) + " cannot be converted to UTF-8");
+  }
+  std::string input(bytes), text(bytes.size() * 3 + 16, '\0');
+  char *in = input.data(), *out = text.data();
+  size_t in_left = input.size(), out_left = text.size();
+  size_t converted = iconv(converter, &in, &in_left, &out, &out_left);
+  iconv_close(converter);
+  if (converted == static_cast<size_t>(-1)) {
+    return invalid_event("text that is not of its character set " + std::string(charset));
+  }
+  text.resize(text.size() - out_left);
+  return text;
+}
+
+}  // namespace sluice::mysql
