@@ -1,9 +1,12 @@
 // What the log keeps beside the blocks themselves, and how it is laid out in RocksDB. Plain values and pure functions.
 //
 // Column families:
-//   default    keys "b" + incarnation and "f" + incarnation: Incarnation's back and front; "r" + name: ReaderRow; "s":
-//   StartRow; "v": format version blocks     incarnation | sequence (8 bytes each, big endian): a record batch index
-//   the same key: BlockInfo schemas    content id (8 bytes, big endian): TableSchema::encode()
+//   * default: "b" + incarnation and "f" + incarnation: an Incarnation's back and front; "r" + name: ReaderRow;
+//     "s": StartRow; "t" + table: the schema id it had last; "v": format version
+//   * blocks: incarnation | sequence (8 bytes each, big endian): a record batch
+//   * index: the same key: BlockInfo
+//   * schemas: content id (8 bytes, big endian): TableSchema::encode()
+//
 // Sequences of an incarnation start at 1 and have no holes, so a binary search needs no other index.
 #pragma once
 

@@ -288,6 +288,7 @@ Status Log::append(const NewBlock& block) {
   std::vector<uint64_t> added;
   for (const SchemaPtr& schema : block.schemas) {
     uint64_t id = schema->id();
+    batch.Put(meta_, "t" + schema->qualified_name(), schema_key(id));
     if (known_schemas_.contains(id)) continue;
     batch.Put(schemas_, schema_key(id), schema->encode());
     added.push_back(id);

@@ -50,7 +50,7 @@ struct LogOptions {
 // What capture hands over.
 struct NewBlock {
   Batch batch;
-  std::vector<SchemaPtr> schemas;  // definitions the batch is the first to use; known ones are ignored
+  std::vector<SchemaPtr> schemas;  // definitions that tables have from this batch on
   LastTransaction last;            // kept with the resume position when the block ends between transactions
 };
 
@@ -85,7 +85,8 @@ class Log {
   LogStatus status() const;
   Status health() const;
   Result<SchemaPtr> schema(uint64_t id) const;
-  Status for_each_schema(const std::function<Status(SchemaPtr)>& visit) const;
+  // The definition that each table had when it was last named by a block.
+  Status for_each_table(const std::function<Status(SchemaPtr)>& visit) const;
   uint64_t bytes_on_disk() const;
   // The listener is called after every change of what is visible, from the writer's thread; it must be quick.
   uint64_t add_listener(std::function<void()> listener);

@@ -73,10 +73,13 @@ Result<SchemaPtr> Log::schema(uint64_t id) const {
   return schema_cache_.emplace(id, std::move(schema)).first->second;
 }
 
-Status Log::for_each_schema(const std::function<Status(SchemaPtr)>& visit) const {
-  std::unique_ptr<rocksdb::Iterator> rows(db_->NewIterator({}, schemas_));
-  for (rows->SeekToFirst(); rows->Valid(); rows->Next()) {
-    SLUICE_ASSIGN(auto decoded, TableSchema::decode(rows->value().ToStringView()));
+Status Log::for_each_table(const std::function<Status(SchemaPtr)>& visit) const {
+  std::unique_ptr<rocksdb::Iterator> rows(db_->NewIterator({}, meta_));
+  for (rows->Seek("t"); rows->Valid() && rows->key().starts_with("t"); rows->Next()) {
+    std::string value;
+    auto status = db_->Get({}, schemas_, rows->value(), &value);
+    if (!status.ok()) return fail(status, "read a table definition");
+    SLUICE_ASSIGN(auto decoded, TableSchema::decode(value));
     SLUICE_TRY(visit(std::make_shared<const TableSchema>(std::move(decoded))));
   }
   return rows->status().ok() ? Status() : Status(fail(rows->status(), "read table definitions"));

@@ -18,28 +18,23 @@ Status add_record(BatchBuilder& builder, const RecordView& record) {
       record);
 }
 
-Result<SplitBatch> split_open(const Batch& batch) {
+Status split_open(const Batch& batch, BatchBuilder& complete, BatchBuilder& open) {
   size_t index = 0, begin = 0;
-  bool open = false;
+  bool inside = false;
   SLUICE_TRY(batch.for_each([&](const RecordView& record) -> Status {
     if (std::holds_alternative<Begin>(record)) {
-      open = true;
+      inside = true;
       begin = index;
     } else if (std::holds_alternative<Commit>(record)) {
-      open = false;
+      inside = false;
     }
     ++index;
     return {};
   }));
-  if (!open) begin = index;
-  BatchBuilder complete, rest;
+  if (!inside) begin = index;
   index = 0;
-  SLUICE_TRY(batch.for_each(
-      [&](const RecordView& record) -> Status { return add_record(index++ < begin ? complete : rest, record); }));
-  SplitBatch result;
-  if (!complete.empty()) result.complete = complete.finish();
-  if (!rest.empty()) result.open = rest.finish();
-  return result;
+  return batch.for_each(
+      [&](const RecordView& record) -> Status { return add_record(index++ < begin ? complete : open, record); });
 }
 
 }  // namespace sluice::store

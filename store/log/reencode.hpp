@@ -7,12 +7,8 @@ namespace sluice::store {
 
 Status add_record(BatchBuilder& builder, const RecordView& record);
 
-// A batch with whole transactions, the last one still open, as two: what is complete, and the open one's part.
-struct SplitBatch {
-  std::string complete;  // empty when there is nothing complete
-  std::string open;      // empty when nothing is open
-};
-// Splits before the last Begin that has no Commit.
-Result<SplitBatch> split_open(const Batch& batch);
+// A batch of whole transactions of which the last may be open: adds what is complete to one builder and the open
+// transaction's part to the other.
+Status split_open(const Batch& batch, BatchBuilder& complete, BatchBuilder& open);
 
 }  // namespace sluice::store

@@ -84,7 +84,8 @@ TEST_F(Serve, ACommittedTransactionArrivesAtOnce) {
     auto before = std::chrono::steady_clock::now();
     fill(*log, n, n);
     EXPECT_EQ(read(*client, 1), range(n, n));
-    milliseconds.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - before).count());
+    milliseconds.push_back(
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - before).count());
   }
   std::sort(milliseconds.begin(), milliseconds.end());
   printf("append to reader: median %.3f ms, 99%% %.3f ms\n", milliseconds[100], milliseconds[197]);
@@ -145,11 +146,14 @@ TEST_F(Serve, FiltersTablesAndStillAdvances) {
     ASSERT_TRUE(item.ok()) << item.error().to_string();
     if (!item->batch) continue;
     ASSERT_TRUE(frames.take(*item->batch).ok());
-    ASSERT_TRUE(item->batch->for_each([&](const RecordView& record) -> Status {
-      if (auto* heartbeat = std::get_if<Heartbeat>(&record)) heartbeats.push_back(heartbeat->offset / 100);
-      if (auto* rows = std::get_if<Rows>(&record)) EXPECT_EQ(rows->schema_id, wanted->id());
-      return {};
-    }).ok());
+    ASSERT_TRUE(item->batch
+                    ->for_each([&](const RecordView& record) -> Status {
+                      if (auto* heartbeat = std::get_if<Heartbeat>(&record))
+                        heartbeats.push_back(heartbeat->offset / 100);
+                      if (auto* rows = std::get_if<Rows>(&record)) EXPECT_EQ(rows->schema_id, wanted->id());
+                      return {};
+                    })
+                    .ok());
   }
   EXPECT_EQ(frames.committed, (std::vector<uint64_t>{3, 6, 9, 11}));
   EXPECT_EQ(frames.rows_of, (std::vector<uint64_t>{1, 1, 1, 1}));
