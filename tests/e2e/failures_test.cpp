@@ -1,0 +1,198 @@
+// What goes wrong around a migration: each is a typed error in display, report and log, nothing is lost, and the job
+// goes on with --resume once the cause is cured.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/support/compare.hpp"
+#include "tests/support/mariadb.hpp"
+#include "tests/support/migrate_run.hpp"
+#include "tests/support/tcp_proxy.hpp"
+#include "tests/support/wait.hpp"
+#include "tests/support/workload.hpp"
+
+namespace sluice::testing {
+namespace {
+
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+class Failures : public ::testing::Test {
+ protected:
+  void SetUp() override { workload.create(); }
+
+  void expect_error(const std::string& code, int status = 4) {
+    const auto ended = run.wait(minutes(2));
+    ASSERT_TRUE(ended.has_value()) << run.logs();
+    EXPECT_EQ(*ended, status) << run.logs();
+    const auto report = nlohmann::json::parse(run.report(), nullptr, false);
+    ASSERT_FALSE(report.is_discarded());
+    EXPECT_EQ(report["status"], "FAILED");
+    bool found = false;
+    for (const auto& error : report["errors"])
+      found = found || (error["code"] == code && !error["cause"].get<std::string>().empty() &&
+                        !error["action"].get<std::string>().empty());
+    EXPECT_TRUE(found) << code << " is not in " << report["errors"].dump(2) << run.logs();
+    EXPECT_NE(run.output().find(code), std::string::npos) << "not in the display";
+    EXPECT_EQ(run.output().find(MariaDbServer::kPassword), std::string::npos) << "a password was printed";
+    EXPECT_TRUE(run.processes().empty());
+  }
+  void expect_resume_succeeds() {
+    run.start({"--include", "app.*", "--resume"});
+    const auto ended = run.wait(minutes(4));
+    ASSERT_TRUE(ended.has_value()) << run.logs();
+    EXPECT_EQ(*ended, 0) << run.logs();
+    std::string text;
+    for (const std::string& line : compare_databases(source, target, {"app"})) text += line + "\n";
+    EXPECT_EQ(text, "");
+  }
+
+  MariaDbServer source{{.server_id = 1}};
+  MariaDbServer target{{.server_id = 2}};
+  Workload workload{source, {.rows = 300}};
+  MigrateRun run{source, target};
+};
+
+TEST_F(Failures, WrongPassword) {
+  run.set_password("SOURCE", "wrong");
+  run.start({"--include", "app.*"});
+  expect_error("ACCESS_DENIED");
+  run.set_password("SOURCE", MariaDbServer::kPassword);
+  expect_resume_succeeds();
+}
+
+TEST_F(Failures, NothingListens) {
+  run.set_target_port(free_port());
+  run.start({"--include", "app.*"});
+  expect_error("CONNECT_FAILED");
+}
+
+TEST_F(Failures, TargetNotEmpty) {
+  target.sql("CREATE DATABASE app; CREATE TABLE app.items (id INT PRIMARY KEY); INSERT INTO app.items VALUES (1)");
+  run.start({"--include", "app.*"});
+  expect_error("TARGET_NOT_EMPTY");
+  EXPECT_EQ(target.query_value("SELECT COUNT(*) FROM app.items"), "1");
+  target.sql("DROP DATABASE app");
+  expect_resume_succeeds();
+}
+
+TEST_F(Failures, TruncateTargetReplacesWhatIsThere) {
+  target.sql("CREATE DATABASE app; CREATE TABLE app.items (id INT PRIMARY KEY); INSERT INTO app.items VALUES (1)");
+  run.start({"--include", "app.*", "--truncate-target"});
+  EXPECT_EQ(run.wait(minutes(4)), 0) << run.logs();
+  EXPECT_TRUE(compare_databases(source, target, {"app"}).empty());
+}
+
+TEST_F(Failures, SourceWithoutBinlog) {
+  source.restart({"--skip-log-bin"});
+  run.start({"--include", "app.*"});
+  expect_error("BINLOG_DISABLED");
+}
+
+TEST_F(Failures, StatementFormat) {
+  source.sql("SET GLOBAL binlog_format = 'STATEMENT'");
+  run.start({"--include", "app.*"});
+  expect_error("BINLOG_FORMAT");
+  source.sql("SET GLOBAL binlog_format = 'ROW'");
+  expect_resume_succeeds();
+}
+
+TEST_F(Failures, MissingPrivilegeNamesTheGrant) {
+  target.sql("CREATE USER low@'127.0.0.1' IDENTIFIED BY 'pw'; GRANT SELECT ON *.* TO low@'127.0.0.1'");
+  source.sql("REVOKE ALL ON *.* FROM sluice@'%'; GRANT SELECT ON *.* TO sluice@'%'");
+  run.start({"--include", "app.*"});
+  expect_error("MISSING_PRIVILEGE");
+  EXPECT_NE(run.report().find("GRANT"), std::string::npos) << run.report();
+}
+
+TEST_F(Failures, ConflictStopsWithTheRowAndResumesWhenRepaired) {
+  run.start({"--include", "app.*", "--follow"});
+  ASSERT_TRUE(wait_until([&] { return target.try_sql("SELECT 1 FROM app.bank") == 0; }, minutes(1)));
+  source.sql("INSERT INTO app.bank VALUES (1000, 1)");
+  ASSERT_TRUE(
+      wait_until([&] { return target.query("SELECT 1 FROM app.bank WHERE id = 1000").size() == 1; }, minutes(2)))
+      << run.logs();
+  target.sql("INSERT INTO app.bank VALUES (1001, 5)");  // a foreign writer
+  source.sql("INSERT INTO app.bank VALUES (1001, 6)");
+  expect_error("ROW_CONFLICT");
+  target.sql("DELETE FROM app.bank WHERE id = 1001");
+  expect_resume_succeeds();
+}
+
+TEST_F(Failures, ConnectionsCutInTheMiddleAreRetried) {
+  TcpProxy proxy(target.port());
+  run.set_target_port(proxy.port());
+  workload.start();
+  run.start({"--include", "app.*", "--follow"});
+  ASSERT_TRUE(wait_until([&] { return target.try_sql("SELECT 1 FROM app.bank") == 0; }, minutes(1))) << run.logs();
+  for (int round = 0; round < 5; ++round) {
+    source.sql("INSERT INTO app.bank VALUES (" + std::to_string(1000 + round) + ", 1)");
+    ASSERT_TRUE(wait_until(
+        [&] { return target.query("SELECT 1 FROM app.bank WHERE id = " + std::to_string(1000 + round)).size() == 1; },
+        minutes(2)))
+        << run.logs();
+    proxy.cut_all();
+  }
+  workload.stop();
+  run.interrupt();
+  EXPECT_EQ(run.wait(minutes(4)), 0) << run.logs();
+  std::string text;
+  for (const std::string& line : compare_databases(source, target, {"app"})) text += line + "\n";
+  EXPECT_EQ(text, "") << run.logs();
+}
+
+TEST_F(Failures, PlantedDifferencesAreFoundAndTheCorrectionRepairsThem) {
+  run.start({"--include", "app.*"});
+  ASSERT_EQ(run.wait(minutes(4)), 0) << run.logs();
+  target.sql(
+      "UPDATE app.items SET body = CONCAT(body, 'x') WHERE id = 7; DELETE FROM app.pairs WHERE a = 5; "
+      "INSERT INTO app.words VALUES ('extra', 1)");
+  run.start({"--include", "app.*", "--resume"});
+  EXPECT_EQ(run.wait(minutes(4)), 3) << run.logs();
+  EXPECT_EQ(run.report_value("status"), "DIFFERENT");
+  const std::string output = run.output();
+  const size_t at = output.rfind("correction:");
+  ASSERT_NE(at, std::string::npos) << output;
+  const std::string path = output.substr(at + 13, output.find('\n', at) - at - 13);
+  std::string file = path.front() == '/' ? path : run.work_dir() + "/" + path;
+  const std::string correction = read_text_file(file);
+  ASSERT_FALSE(correction.empty()) << file;
+  target.sql(correction);
+  EXPECT_TRUE(compare_databases(source, target, {"app"}).empty());
+  run.start({"--include", "app.*", "--resume"});
+  EXPECT_EQ(run.wait(minutes(4)), 0) << run.logs();
+}
+
+TEST_F(Failures, ZombieIncrSyncWritesNothing) {
+  workload.start();
+  run.start({"--include", "app.*", "--follow"});
+  ASSERT_TRUE(wait_until([&] { return target.try_sql("SELECT 1 FROM app.bank") == 0; }, minutes(1))) << run.logs();
+  source.sql("INSERT INTO app.bank VALUES (1000, 1)");
+  ASSERT_TRUE(
+      wait_until([&] { return target.query("SELECT 1 FROM app.bank WHERE id = 1000").size() == 1; }, minutes(2)))
+      << run.logs();
+  const pid_t zombie = run.find("component incr_sync");
+  ASSERT_GT(zombie, 0);
+  // The whole node stops: agent and component, longer than the lease; then both wake.
+  const pid_t agent = run.find("sluice agent");
+  ::kill(agent, SIGSTOP);
+  ::kill(zombie, SIGSTOP);
+  ASSERT_FALSE(wait_until([&] { return run.find("component incr_sync") != zombie; }, seconds(14)));
+  ::kill(agent, SIGCONT);
+  ::kill(zombie, SIGCONT);
+  ASSERT_TRUE(wait_until([&] { return run.find("component incr_sync") != zombie; }, seconds(30))) << run.logs();
+  source.sql("INSERT INTO app.bank VALUES (1001, 1)");
+  ASSERT_TRUE(
+      wait_until([&] { return target.query("SELECT 1 FROM app.bank WHERE id = 1001").size() == 1; }, minutes(1)))
+      << run.logs();
+  workload.stop();
+  run.interrupt();
+  EXPECT_EQ(run.wait(minutes(4)), 0) << run.logs();
+  std::string text;
+  for (const std::string& line : compare_databases(source, target, {"app"})) text += line + "\n";
+  EXPECT_EQ(text, "") << run.logs();
+}
+
+}  // namespace
+}  // namespace sluice::testing
