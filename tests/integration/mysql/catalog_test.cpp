@@ -38,7 +38,7 @@ TEST_F(CatalogTest, ColumnsOfEveryType) {
     id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, ti TINYINT, f FLOAT, dd DOUBLE UNSIGNED,
     de DECIMAL(20,5), bi BIT(9), y YEAR, dt DATETIME(3), ts TIMESTAMP(6) NULL ON UPDATE CURRENT_TIMESTAMP(6), ti2 TIME(2),
     c CHAR(7) CHARACTER SET latin1, v VARCHAR(30) CHARACTER SET utf16 COLLATE utf16_bin NOT NULL, tx MEDIUMTEXT,
-    bin BINARY(16), vb VARBINARY(20), bl LONGBLOB, e ENUM('a','b''c','ä'), s SET('x','y'), j JSON, g POINT, u UUID,
+    bin BINARY(16), vb VARBINARY(20), bl LONGBLOB, e ENUM('a','b''c','ö\\x'), s SET('x','y'), j JSON, g POINT, u UUID,
     i4 INET4, i6 INET6, gv INT AS (ti+1) VIRTUAL, gs INT AS (ti+2) STORED, inv INT INVISIBLE,
     zf INT(5) UNSIGNED ZEROFILL))");
   const auto t = read("t");
@@ -66,7 +66,7 @@ TEST_F(CatalogTest, ColumnsOfEveryType) {
   EXPECT_EQ(c("bin").length, 16U);
   EXPECT_EQ(c("vb").length, 20U);
   EXPECT_TRUE(c("bl").charset.empty());
-  EXPECT_EQ(c("e").labels, (std::vector<std::string>{"a", "b'c", "ä"}));
+  EXPECT_EQ(c("e").labels, (std::vector<std::string>{"a", "b'c", "ö\\x"}));
   EXPECT_EQ(c("s").labels, (std::vector<std::string>{"x", "y"}));
   EXPECT_EQ(c("j").type, ColumnType::kText);  // MariaDB's JSON is LONGTEXT
   EXPECT_EQ(c("g").type, ColumnType::kGeometry);

@@ -69,9 +69,10 @@ TEST_F(DigestTest, RowsThatLookAlikeDiffer) {
 
 TEST_F(DigestTest, DigestsOfEqualRowsAreEqualWhateverTheOrder) {
   server_->sql(
-      R"(CREATE TABLE d.a (id INT PRIMARY KEY, v VARCHAR(20), t LONGTEXT, ts TIMESTAMP(3) NULL, e ENUM('x','y'), u UUID);
+      R"(CREATE TABLE d.a (id INT PRIMARY KEY, v VARCHAR(40), t LONGTEXT, ts TIMESTAMP(3) NULL, e ENUM('x','y'), u UUID);
     CREATE TABLE d.b LIKE d.a;
-    INSERT INTO d.a SELECT seq, MD5(seq), REPEAT(MD5(seq),seq*20), '2020-01-01', 1+seq%2, MD5(seq) FROM d.seq_1_to_200;
+    INSERT INTO d.a SELECT seq, MD5(seq), REPEAT(MD5(seq),seq*20), '2020-01-01', 1+seq%2,
+      INSERT(INSERT(MD5(seq),13,1,'4'),17,1,'8') FROM d.seq_1_to_200;
     INSERT INTO d.b SELECT * FROM d.a ORDER BY id DESC)");
   for (const auto method : {DigestMethod::kSha1Sum, DigestMethod::kSha2Sum}) {
     EXPECT_EQ(digest("a", method), digest("b", method));

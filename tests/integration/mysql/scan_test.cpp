@@ -229,21 +229,6 @@ TEST_F(ScanTest, ExactConditionsFindTheRowAndOnlyIt) {
   }
 }
 
-TEST_F(ScanTest, NegativeZeroKeepsItsSign) {
-  server_->sql("CREATE TABLE d.z (a INT PRIMARY KEY, d DOUBLE, f FLOAT)");
-  const auto schema = read("z");
-  std::string sql = "INSERT INTO d.z VALUES (1,";
-  append_literal(sql, schema.columns[1], ValueView::of_double(-0.0));
-  sql += ',';
-  append_literal(sql, schema.columns[2], ValueView::of_float(-0.0F));
-  ASSERT_TRUE(data_->exec(sql + ")").ok());
-  ASSERT_TRUE(scan_chunk(*data_, schema, Chunk(), [&](std::span<const ValueView> values) -> Status {
-                EXPECT_EQ(values[1], ValueView::of_double(-0.0));
-                EXPECT_EQ(values[2], ValueView::of_float(-0.0F));
-                return {};
-              }).ok());
-}
-
 TEST_F(ScanTest, WalksEveryKindOfKeyByIndex) {
   struct Case {
     const char* table;
@@ -252,7 +237,7 @@ TEST_F(ScanTest, WalksEveryKindOfKeyByIndex) {
     bool by_index = true;
   };
   const Case cases[] = {
-      {"ints", "a INT PRIMARY KEY", "seq*3-1000"},
+      {"ints", "a INT PRIMARY KEY", "CAST(seq AS SIGNED)*3-1000"},
       {"unsigned_big", "a BIGINT UNSIGNED PRIMARY KEY", "18446744073709551615-seq"},
       {"utf8", "a VARCHAR(20) CHARACTER SET utf8mb4 PRIMARY KEY", "CONCAT(ELT(1+seq%4,'a','É','Ä''','中'),seq)"},
       {"latin", "a VARCHAR(20) CHARACTER SET latin1 COLLATE latin1_german1_ci PRIMARY KEY",
@@ -262,14 +247,14 @@ TEST_F(ScanTest, WalksEveryKindOfKeyByIndex) {
       {"fixed", "a CHAR(20) PRIMARY KEY", "CONCAT('k ',seq)"},
       {"bytes", "a BINARY(8) PRIMARY KEY", "UNHEX(LEFT(MD5(seq),16))"},
       {"varbytes", "a VARBINARY(40) PRIMARY KEY", "UNHEX(MD5(seq))"},
-      {"decimals", "a DECIMAL(20,6) PRIMARY KEY", "seq/7-10"},
+      {"decimals", "a DECIMAL(20,6) PRIMARY KEY", "CAST(seq AS SIGNED)/7-10"},
       {"dates", "a DATETIME(6) PRIMARY KEY", "'2020-01-01'+INTERVAL seq*1000001 MICROSECOND"},
-      {"times", "a TIME(3) PRIMARY KEY", "SEC_TO_TIME(seq-500.125)"},
+      {"times", "a TIME(3) PRIMARY KEY", "SEC_TO_TIME(CAST(seq AS SIGNED)-500.125)"},
       {"stamps", "a TIMESTAMP(6) PRIMARY KEY", "'2020-01-01'+INTERVAL seq*1000001 MICROSECOND"},
-      {"uuids", "a UUID PRIMARY KEY", "MD5(seq)"},
+      {"uuids", "a UUID PRIMARY KEY", "INSERT(INSERT(MD5(seq),13,1,'4'),17,1,'8')"},
       {"inets", "a INET6 PRIMARY KEY", "CONCAT('2001:db8::',HEX(seq))"},
       {"bits", "a BIT(40) PRIMARY KEY", "seq*1000003"},
-      {"doubles", "a DOUBLE PRIMARY KEY", "seq/7-20"},
+      {"doubles", "a DOUBLE PRIMARY KEY", "CAST(seq AS SIGNED)/7-20"},
       {"floats", "a FLOAT PRIMARY KEY", "seq/8"},
       {"composite", "a INT, b VARCHAR(20), c DATE, x INT, PRIMARY KEY (b,a,c)",
        "seq%10,CONCAT('B',seq%7),'2020-01-01'+INTERVAL seq DAY,1"},
