@@ -1,4 +1,5 @@
-// Entry point of the struct_transfer component; called by run_component on the main thread, returns when the work is done.
+// Entry point of the struct_transfer component; called by run_component on the main thread, returns when the work is
+// done.
 #pragma once
 
 #include "agents/components/runtime/component.hpp"

@@ -1,0 +1,129 @@
+#include "agents/components/struct_transfer/struct_transfer.hpp"
+
+#include "agents/components/struct_transfer/session.hpp"
+#include "core/log.hpp"
+#include "engines/mysql/sql_text.hpp"
+
+namespace sluice::agents {
+namespace struct_transfer {
+namespace {
+
+constexpr std::string_view kLog = "struct_transfer";
+
+// Literals of TIMESTAMP columns and partitions mean the same on both sides only in one time zone.
+constexpr std::string_view kSourceSession = "SET SESSION time_zone='+00:00', SESSION sql_mode=''";
+// Definitions of the source may hold zero dates; NO_ENGINE_SUBSTITUTION turns a missing engine into an error. A lock
+// that somebody else holds on the target is waited for a minute; the error after that is retried.
+constexpr std::string_view kTargetSession =
+    "SET SESSION time_zone='+00:00', SESSION sql_mode='NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', "
+    "SESSION foreign_key_checks=0, SESSION lock_wait_timeout=60";
+
+std::string lower(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  return text;
+}
+
+}  // namespace
+
+Status Session::open() {
+  const auto& spec = context.spec();
+  SLUICE_ASSIGN(mapping, net::mapping_of(spec));
+  owner = {spec.project_id(), spec.component_id(), spec.epoch(), mapping.meta_database()};
+  const Endpoint target = net::from_proto(spec.target());
+  mysql::ConnectOptions options;
+  options.application = "sluice struct-transfer";
+  options.io_timeout = std::chrono::milliseconds(0);  // adding an index takes as long as it takes
+  {
+    SLUICE_TRY(context.lease()->check());
+    SLUICE_ASSIGN(auto plain, mysql::Connection::open(target, options));
+    SLUICE_TRY(database::create_bookkeeping(*plain, owner.meta_database));
+  }
+  SLUICE_TRY(context.lease()->check());
+  SLUICE_TRY(database::take_over(target, owner));
+  SLUICE_ASSIGN(meta, database::open_registered(target, options, owner, *context.lease()));
+  options.purpose = mysql::Purpose::kCatalog;
+  SLUICE_ASSIGN(ddl, database::open_registered(target, options, owner, *context.lease()));
+  SLUICE_TRY(ddl->exec(kTargetSession));
+  SLUICE_ASSIGN(source, mysql::Connection::open(net::from_proto(spec.source()), options));
+  SLUICE_TRY(source->exec(kSourceSession));
+  SLUICE_ASSIGN(std::string folds, mysql::variable(*ddl, "lower_case_table_names"));
+  target_folds_case = folds != "0";
+  return {};
+}
+
+Status Session::exec(const std::string& sql, const std::string& object) {
+  SLUICE_TRY(context.lease()->check());
+  log::debug(kLog, "statement", {{"sql", sql}});
+  auto done = ddl->exec(sql);
+  if (!done.ok()) return done.error().with_object(object);
+  return {};
+}
+
+void Session::warn(const std::string& text) {
+  log::warn(kLog, text);
+  context.update([&](cluster::v1::ComponentStatus& status) { status.add_warnings(text); });
+}
+
+void Session::report(const TableName& from, const TableName& to, const std::string& state, bool finished) {
+  context.update([&](cluster::v1::ComponentStatus& status) {
+    auto* entry = status.add_tables();
+    for (int i = 0; i + 1 < status.tables_size(); ++i) {
+      if (status.tables(i).source() != from.to_string()) continue;
+      status.mutable_tables()->RemoveLast();
+      entry = status.mutable_tables(i);
+      break;
+    }
+    entry->set_source(from.to_string());
+    entry->set_target(to.to_string());
+    entry->set_state(state);
+    entry->set_finished(finished);
+  });
+}
+
+TableName Session::folded(TableName name) const {
+  if (!target_folds_case) return name;
+  return {lower(std::move(name.database)), lower(std::move(name.table))};
+}
+
+Result<std::map<TableName, std::string>> Session::existing(const std::set<std::string>& databases) {
+  std::map<TableName, std::string> found;
+  if (databases.empty()) return found;
+  std::string list;
+  for (const std::string& database : databases) list += (list.empty() ? "" : ", ") + mysql::quoted(database);
+  SLUICE_ASSIGN(auto table,
+                ddl->query("SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES WHERE "
+                           "TABLE_SCHEMA IN (" +
+                           list + ")"));
+  for (auto& row : table.rows) found[folded({row[0].value_or(""), row[1].value_or("")})] = row[2].value_or("");
+  return found;
+}
+
+Result<std::set<TableName>> only_tables(const cluster::v1::ComponentSpec& spec) {
+  std::set<TableName> names;
+  for (const std::string& text : spec.tables()) {
+    SLUICE_ASSIGN(TableName name, parse_table_pattern(text));
+    names.insert(std::move(name));
+  }
+  return names;
+}
+
+}  // namespace struct_transfer
+
+Status run_struct_transfer(ComponentContext& context) {
+  struct_transfer::Session session(context);
+  SLUICE_TRY(session.open());
+  context.update([](cluster::v1::ComponentStatus& status) { status.set_state(cluster::v1::RUNNING); });
+  switch (context.spec().struct_phase()) {
+    case cluster::v1::TABLES:
+      return struct_transfer::transfer_tables(session);
+    case cluster::v1::INDEXES:
+      return struct_transfer::add_indexes(session);
+    case cluster::v1::FOREIGN_KEYS:
+      return struct_transfer::add_foreign_keys(session);
+    default:
+      return Error(ErrorCode::INVALID_ARGUMENT, "the specification names no phase", context.spec().component_id());
+  }
+}
+
+}  // namespace sluice::agents

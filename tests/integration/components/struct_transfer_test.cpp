@@ -1,0 +1,236 @@
+#include "agents/components/struct_transfer/struct_transfer.hpp"
+
+#include <gtest/gtest.h>
+
+#include "core/net/convert.hpp"
+#include "engines/mysql/catalog.hpp"
+#include "sinks/database/bookkeeping.hpp"
+#include "tests/support/fake_component.hpp"
+#include "tests/support/mariadb.hpp"
+
+namespace sluice::agents {
+namespace {
+
+using testing::FakeComponent;
+using testing::MariaDbServer;
+
+class StructTransfer : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    source_ = std::make_unique<MariaDbServer>();
+    target_ = std::make_unique<MariaDbServer>();
+  }
+  static void TearDownTestSuite() {
+    source_.reset();
+    target_.reset();
+  }
+  void SetUp() override {
+    for (MariaDbServer* server : {source_.get(), target_.get()})
+      for (const char* database : {"a", "b", "c", "sluice"})
+        server->sql(std::string("DROP DATABASE IF EXISTS ") + database);
+    epoch_ = 0;
+  }
+
+  cluster::v1::ComponentSpec spec(cluster::v1::StructPhase phase) {
+    cluster::v1::ComponentSpec spec;
+    spec.set_project_id("np_test");
+    spec.set_component_id("np_test.struct");
+    spec.set_kind(cluster::v1::STRUCT_TRANSFER);
+    spec.set_epoch(++epoch_);
+    *spec.mutable_source() = net::to_proto(source_->endpoint());
+    *spec.mutable_target() = net::to_proto(target_->endpoint());
+    spec.set_meta_database("sluice");
+    spec.add_includes("a.*");
+    spec.add_renames("a.*=b.*");
+    spec.set_struct_phase(phase);
+    return spec;
+  }
+  Status run(const cluster::v1::ComponentSpec& s) {
+    FakeComponent component(s);
+    Status status = run_struct_transfer(component);
+    status_ = component.status();
+    return status;
+  }
+  Status run(cluster::v1::StructPhase phase) { return run(spec(phase)); }
+  std::string code(const Status& status) { return status.ok() ? "OK" : std::string(status.error().id()); }
+  std::string create_text(MariaDbServer& server, const std::string& table) {
+    return server.query("SHOW CREATE TABLE " + table)[0][1].value_or("");
+  }
+  std::vector<database::TableRow> rows() {
+    auto connection = mysql::Connection::open(target_->endpoint(), {});
+    return database::read_tables(**connection, {"np_test", "np_test.struct", epoch_, "sluice"}).value();
+  }
+
+  static std::unique_ptr<MariaDbServer> source_, target_;
+  uint64_t epoch_ = 0;
+  cluster::v1::ComponentStatus status_;
+};
+std::unique_ptr<MariaDbServer> StructTransfer::source_, StructTransfer::target_;
+
+constexpr const char* kSchema = R"(
+  CREATE DATABASE a CHARACTER SET latin1 COLLATE latin1_german1_ci;
+  CREATE TABLE a.parent (id int PRIMARY KEY AUTO_INCREMENT, name varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    UNIQUE KEY u (name), KEY k (name, id)) ENGINE=InnoDB AUTO_INCREMENT=100 COMMENT='it''s a \\ test';
+  CREATE TABLE a.child (id int PRIMARY KEY, p int, q int, g int GENERATED ALWAYS AS (q + 1) STORED,
+    t timestamp NOT NULL DEFAULT '2020-01-02 03:04:05', e enum('ä','b'), z datetime DEFAULT '0000-00-00',
+    CONSTRAINT fk FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE ON UPDATE SET NULL, CHECK (q > 0));
+  CREATE TABLE a.self (id int PRIMARY KEY, up int, CONSTRAINT fs FOREIGN KEY (up) REFERENCES self (id));
+  CREATE TABLE a.old (id int, v text, FULLTEXT KEY f (v)) ENGINE=MyISAM ROW_FORMAT=FIXED;
+  CREATE TABLE a.parts (id int PRIMARY KEY) PARTITION BY RANGE (id)
+    (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN MAXVALUE);
+  CREATE TABLE a.`we``ird` (`a b` int, `select` int);
+  CREATE SEQUENCE a.seq START WITH 5;
+  CREATE TABLE a.uses_seq (id int PRIMARY KEY DEFAULT nextval(a.seq));
+  CREATE VIEW a.v2 AS SELECT a.parent.name FROM a.parent;
+  CREATE VIEW a.v1 AS SELECT * FROM a.v2 WHERE name <> 'x';
+  CREATE TRIGGER a.g BEFORE INSERT ON a.parent FOR EACH ROW SET NEW.name = 'triggered';
+)";
+
+TEST_F(StructTransfer, CreatesTablesThenKeysViewsAndCounters) {
+  source_->sql(kSchema);
+  source_->sql("SELECT nextval(a.seq)");
+  ASSERT_EQ(code(run(cluster::v1::TABLES)), "OK");
+  EXPECT_EQ(rows().size(), 7u);
+  EXPECT_EQ(target_->query_value("SELECT COUNT(*) FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA='b' AND "
+                                 "REFERENCED_TABLE_NAME IS NOT NULL"),
+            "0");
+  EXPECT_EQ(target_->query_value("SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA='b'"), "0");
+  EXPECT_EQ(
+      target_->query_value("SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME='b'"),
+      "latin1_german1_ci");
+  EXPECT_NE(create_text(*target_, "b.old").find("ENGINE=InnoDB"), std::string::npos);
+  EXPECT_NE(create_text(*target_, "b.old").find("FULLTEXT"), std::string::npos);
+  EXPECT_EQ(create_text(*target_, "b.parent"), create_text(*source_, "a.parent"));
+  EXPECT_EQ(create_text(*target_, "b.parts"), create_text(*source_, "a.parts"));
+  EXPECT_NE(create_text(*target_, "b.uses_seq").find("`b`.`seq`"), std::string::npos);
+
+  source_->sql("INSERT INTO a.parent (id) VALUES (500)");
+  ASSERT_EQ(code(run(cluster::v1::FOREIGN_KEYS)), "OK");
+  EXPECT_EQ(create_text(*target_, "b.child"), create_text(*source_, "a.child"));
+  EXPECT_EQ(create_text(*target_, "b.self"), create_text(*source_, "a.self"));
+  EXPECT_EQ(target_->query_value("SELECT AUTO_INCREMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA='b' AND "
+                                 "TABLE_NAME='parent'"),
+            "501");
+  EXPECT_EQ(target_->query_value("SELECT COUNT(*) FROM b.v1"), "0");
+  EXPECT_GE(std::stoll(target_->query_value("SELECT nextval(b.seq)")), 6);
+  EXPECT_EQ(status_.warnings_size(), 0) << status_.DebugString();
+  // Once more: nothing is left to do, nothing fails.
+  ASSERT_EQ(code(run(cluster::v1::FOREIGN_KEYS)), "OK");
+  EXPECT_EQ(create_text(*target_, "b.child"), create_text(*source_, "a.child"));
+}
+
+TEST_F(StructTransfer, RefusesWhatExists) {
+  source_->sql("CREATE DATABASE a; CREATE TABLE a.t (id int PRIMARY KEY); CREATE TABLE a.u (id int PRIMARY KEY)");
+  target_->sql("CREATE DATABASE b; CREATE TABLE b.t (id int PRIMARY KEY)");
+  Status refused = run(cluster::v1::TABLES);
+  ASSERT_EQ(code(refused), "TARGET_NOT_EMPTY");
+  EXPECT_NE(refused.error().cause().find("b.t exists already"), std::string::npos) << refused.error().cause();
+  EXPECT_TRUE(target_->query("SHOW TABLES FROM b LIKE 'u'").empty());
+  target_->sql("INSERT INTO b.t VALUES (1)");
+  refused = run(cluster::v1::TABLES);
+  EXPECT_NE(refused.error().cause().find("b.t has rows"), std::string::npos) << refused.error().cause();
+}
+
+TEST_F(StructTransfer, TruncatesWhenTold) {
+  source_->sql("CREATE DATABASE a; CREATE TABLE a.t (id int PRIMARY KEY, v int)");
+  target_->sql("CREATE DATABASE b; CREATE TABLE b.t (x int); INSERT INTO b.t VALUES (1)");
+  auto s = spec(cluster::v1::TABLES);
+  s.set_truncate_target(true);
+  ASSERT_EQ(code(run(s)), "OK");
+  EXPECT_EQ(create_text(*target_, "b.t"), create_text(*source_, "a.t"));
+}
+
+TEST_F(StructTransfer, KeepsRowsWhenTold) {
+  source_->sql("CREATE DATABASE a; CREATE TABLE a.t (id int PRIMARY KEY, v varchar(10))");
+  target_->sql(
+      "CREATE DATABASE b CHARACTER SET utf8mb4; CREATE TABLE b.t (id int PRIMARY KEY, v varchar(20), more int);"
+      "INSERT INTO b.t VALUES (1, 'x', 2)");
+  auto s = spec(cluster::v1::TABLES);
+  s.set_allow_not_empty(true);
+  ASSERT_EQ(code(run(s)), "OK");
+  EXPECT_EQ(target_->query_value("SELECT COUNT(*) FROM b.t"), "1");
+  target_->sql("ALTER TABLE b.t MODIFY v varchar(5)");
+  s.set_epoch(++epoch_);
+  Status refused = run(s);
+  ASSERT_EQ(code(refused), "TARGET_NOT_EMPTY");
+  EXPECT_NE(refused.error().cause().find("column v"), std::string::npos) << refused.error().cause();
+}
+
+// The process died after it had recorded the table, and before or after it had created it.
+TEST_F(StructTransfer, FinishesWhatAnEarlierRunBegan) {
+  source_->sql("CREATE DATABASE a; CREATE TABLE a.t (id int PRIMARY KEY); CREATE TABLE a.u (id int PRIMARY KEY)");
+  ASSERT_EQ(code(run(cluster::v1::TABLES)), "OK");
+  target_->sql("DROP TABLE b.t");
+  source_->sql("ALTER TABLE a.u ADD v int");
+  ASSERT_EQ(code(run(cluster::v1::TABLES)), "OK");
+  EXPECT_EQ(create_text(*target_, "b.t"), create_text(*source_, "a.t"));
+  EXPECT_EQ(create_text(*target_, "b.u"), create_text(*source_, "a.u"));
+  // A table that has its rows is left alone, whatever the source looks like now.
+  auto connection = mysql::Connection::open(target_->endpoint(), {});
+  for (database::TableRow row : rows()) {
+    row.state = database::TableState::kCopied;
+    ASSERT_TRUE(database::write_table(**connection, {"np_test", "np_test.struct", epoch_, "sluice"}, row).ok());
+  }
+  target_->sql("INSERT INTO b.u VALUES (1, 2)");
+  source_->sql("ALTER TABLE a.u ADD w int");
+  ASSERT_EQ(code(run(cluster::v1::TABLES)), "OK");
+  EXPECT_EQ(target_->query_value("SELECT COUNT(*) FROM b.u"), "1");
+}
+
+TEST_F(StructTransfer, CopiesATableAgain) {
+  source_->sql(
+      "CREATE DATABASE a; CREATE TABLE a.p (id int PRIMARY KEY); CREATE TABLE a.c (id int PRIMARY KEY, p int, "
+      "CONSTRAINT f FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE)");
+  ASSERT_EQ(code(run(cluster::v1::TABLES)), "OK");
+  ASSERT_EQ(code(run(cluster::v1::FOREIGN_KEYS)), "OK");
+  target_->sql("INSERT INTO b.p VALUES (1); INSERT INTO b.c VALUES (1, 1)");
+  source_->sql("ALTER TABLE a.p ADD v int");
+  auto s = spec(cluster::v1::TABLES);
+  s.add_tables("a.p");
+  ASSERT_EQ(code(run(s)), "OK");
+  EXPECT_EQ(create_text(*target_, "b.p"), create_text(*source_, "a.p"));
+  EXPECT_EQ(target_->query_value("SELECT COUNT(*) FROM b.p"), "0");
+  EXPECT_EQ(target_->query_value("SELECT COUNT(*) FROM b.c"), "1");
+  EXPECT_EQ(create_text(*target_, "b.c").find("CONSTRAINT"), std::string::npos);
+  ASSERT_EQ(code(run(cluster::v1::FOREIGN_KEYS)), "OK");
+  EXPECT_EQ(create_text(*target_, "b.c"), create_text(*source_, "a.c"));
+}
+
+TEST_F(StructTransfer, AddsMissingIndexes) {
+  source_->sql("CREATE DATABASE a; CREATE TABLE a.t (id int PRIMARY KEY, v int, KEY k (v))");
+  ASSERT_EQ(code(run(cluster::v1::TABLES)), "OK");
+  target_->sql("ALTER TABLE b.t DROP KEY k");
+  ASSERT_EQ(code(run(cluster::v1::INDEXES)), "OK");
+  EXPECT_EQ(create_text(*target_, "b.t"), create_text(*source_, "a.t"));
+}
+
+TEST_F(StructTransfer, RefusesTablesWithoutRowsOfTheirOwn) {
+  source_->sql(
+      "CREATE DATABASE a; CREATE TABLE a.b (id int PRIMARY KEY); CREATE TABLE a.m (id int PRIMARY KEY) "
+      "ENGINE=MRG_MyISAM UNION=()");
+  Status refused = run(cluster::v1::TABLES);
+  ASSERT_EQ(code(refused), "UNSUPPORTED");
+  EXPECT_EQ(refused.error().object(), "a.m");
+  EXPECT_TRUE(target_->query("SHOW TABLES FROM b").empty());
+}
+
+TEST_F(StructTransfer, WarnsOfKeysAndViewsThatLeaveTheProject) {
+  source_->sql(
+      "CREATE DATABASE a; CREATE DATABASE c; CREATE TABLE c.p (id int PRIMARY KEY); CREATE TABLE a.t (id int "
+      "PRIMARY KEY, CONSTRAINT f FOREIGN KEY (id) REFERENCES c.p (id)); CREATE VIEW a.v AS SELECT * FROM c.p");
+  ASSERT_EQ(code(run(cluster::v1::TABLES)), "OK");
+  ASSERT_EQ(code(run(cluster::v1::FOREIGN_KEYS)), "OK");
+  ASSERT_EQ(status_.warnings_size(), 2) << status_.DebugString();
+  EXPECT_NE(status_.warnings(0).find("c.p is not part"), std::string::npos);
+  EXPECT_NE(status_.warnings(1).find("view a.v"), std::string::npos);
+}
+
+TEST_F(StructTransfer, AnOlderEpochIsRefused) {
+  source_->sql("CREATE DATABASE a; CREATE TABLE a.t (id int PRIMARY KEY)");
+  auto old = spec(cluster::v1::TABLES);
+  ASSERT_EQ(code(run(cluster::v1::TABLES)), "OK");
+  EXPECT_EQ(code(run(old)), "STALE_EPOCH");
+}
+
+}  // namespace
+}  // namespace sluice::agents
