@@ -1,0 +1,256 @@
+#include "coordinator/projects/project_actor.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+#include <caf/typed_response_promise.hpp>
+
+#include <functional>
+
+#include "coordinator/projects/project_detail.hpp"
+#include "coordinator/projects/project_machine.hpp"
+#include "core/log.hpp"
+#include "core/net/convert.hpp"
+
+namespace sluice::coordinator {
+namespace {
+
+constexpr const char* kArea = "coordinator.project";
+constexpr std::chrono::milliseconds kTick{500};
+constexpr std::chrono::seconds kMetadataTimeout{30};
+constexpr int64_t kPublishIntervalUs = 200'000;
+
+cluster::v1::DatabaseEndpoint endpoint_of(const v1::StoredEndpoint& stored, const Secret& password) {
+  cluster::v1::DatabaseEndpoint out;
+  out.set_kind("mysql");
+  out.set_host(stored.source().ip());
+  out.set_port(stored.source().port());
+  out.set_socket(stored.source().socket());
+  out.set_user(stored.source().user_name());
+  out.set_password(password.reveal());
+  out.set_database(stored.source().schema());
+  out.set_ssl_mode(stored.source().ssl_mode());
+  out.set_ssl_ca(stored.ssl_ca());
+  out.set_ssl_cert(stored.ssl_cert());
+  out.set_ssl_key(stored.ssl_key());
+  return out;
+}
+
+Result<v1::StoredProject> apply(const Command& command, const v1::StoredProject& state, int64_t now) {
+  switch (command.verb) {
+    case Verb::kStart: return start_project(state, now);
+    case Verb::kStop: return stop_project(state, now);
+    case Verb::kResume: return resume_project(state, command.again, command.run_mode, now);
+    case Verb::kRelease: return release_project(state, now);
+    case Verb::kDelete: return delete_project(state, now);
+    case Verb::kFinish: return finish_project(state, now);
+  }
+  return Error(ErrorCode::INTERNAL, "unknown command");
+}
+
+struct project_state {
+  static inline const char* name = "project";
+  project_actor::stateful_pointer<project_state> self = nullptr;
+  ProjectWorld world;
+  v1::StoredProject project;
+  uint64_t revision = 0;
+  ProjectDetail detail;
+  ComponentViews views;
+  v1::StoredEndpoint source, sink;
+  cluster::v1::DatabaseEndpoint source_login, sink_login;
+  std::string sent;                  // the wanted set that the CM has, serialised
+  int64_t published_us = 0;
+  bool unpublished = false;
+  bool disowned = false;             // another coordinator wrote the record: this one acts no more
+
+  int64_t now() const { return world.clock->unix_time_us(); }
+
+  // ---- the loop of the state machine ----
+
+  void advance() {
+    if (disowned) return;
+    Decision decision = decide(project, views, now());
+    if (decision.changed)
+      return persist(std::move(decision.next), [this](const Status& kept) {
+        if (kept.ok()) advance();  // else again at the next tick
+      });
+    if (project.status() == "DELETED") return vanish();
+    send_wanted(std::move(decision.wanted));
+    publish(false);
+  }
+
+  using Then = std::function<void(const Status&)>;
+
+  void persist(v1::StoredProject next, Then then) {
+    detail.keep(next, views);
+    auto txn = std::make_shared<Txn>();
+    txn->compares.push_back({project_key(project.id()), revision});
+    txn->puts.push_back({project_key(project.id()), next.SerializeAsString()});
+    // Tables' results change fast; they are kept whenever a step moves.
+    txn->puts.push_back({tables_key(project.id()), detail.tables().SerializeAsString()});
+    commit(txn, [this, next = std::move(next), then](const Status& kept) {
+      if (!kept.ok()) return then(kept);
+      if (next.status() != project.status())
+        log::info(kArea, "status", {{"project", next.id()}, {"name", next.spec().name()}, {"from", project.status()}, {"to", next.status()}});
+      bool again = project.verified() && !next.verified();
+      project = next;
+      if (again) detail.forget_verification();
+      publish(true);
+      then(kept);
+    });
+  }
+
+  void commit(std::shared_ptr<Txn> txn, Then then) {
+    self->request(world.metadata, kMetadataTimeout, CommitRequest{txn})
+        .await([this, then](const CommitReply& reply) { then(take_commit(*reply.result)); },
+               [this, then](const caf::error&) { then(unanswered()); });
+  }
+
+  Status take_commit(const Result<TxnResult>& result) {
+    if (!result.ok()) {
+      log::error(kArea, "state cannot be written", {{"project", project.id()}, {"error", result.error()}});
+      return result.error();
+    }
+    if (!result->committed) {
+      disowned = true;
+      log::error(kArea, "another coordinator wrote the project; this one leaves it alone", {{"project", project.id()}});
+      return Error(ErrorCode::WRONG_STATE, "another coordinator leads this project", project.id());
+    }
+    revision = result->revision;
+    return {};
+  }
+
+  Status unanswered() const { return Error(ErrorCode::TIMED_OUT, "metadata does not answer", project.id()); }
+
+  void send_wanted(WantedProject wanted) {
+    std::string bytes = std::to_string(wanted.attempt);
+    for (auto& component : wanted.components) {
+      *component.spec.mutable_source() = source_login;
+      *component.spec.mutable_target() = sink_login;
+      bool near_source = component.spec.kind() == cluster::v1::STORE;
+      component.region = near_source ? source.source().region() : sink.source().region();
+      bytes += component.spec.SerializeAsString() + component.desired.SerializeAsString();
+    }
+    if (bytes == sent) return;
+    sent = std::move(bytes);
+    self->send(world.cm, Wanted{std::make_shared<const WantedProject>(std::move(wanted)), project_actor(self)});
+  }
+
+  // ---- events ----
+
+  void take_views(const ViewsChanged& changed) {
+    views = *changed.views;
+    detail.take(views);
+    advance();
+  }
+
+  void tick() {
+    advance();
+    if (unpublished) publish(true);
+    self->delayed_send(self, kTick, Tick{});
+  }
+
+  void publish(bool at_once) {
+    unpublished = true;
+    if (!at_once && now() - published_us < kPublishIntervalUs) return;
+    published_us = now();
+    unpublished = false;
+    world.board->publish(detail.render(project, views, source.source(), sink.source(), now()));
+  }
+
+  void command(const Command& command, Then reply) {
+    if (disowned) return reply(Error(ErrorCode::WRONG_STATE, "another coordinator leads this project", project.id()));
+    auto next = apply(command, project, now());
+    if (!next.ok()) return reply(next.error());
+    if (next->SerializeAsString() == project.SerializeAsString()) return reply(Status());
+    auto go = [this, next = *next, reply] {
+      persist(next, [this, reply](const Status& kept) {
+        reply(kept);
+        if (kept.ok()) advance();
+      });
+    };
+    if (command.verb != Verb::kStart && command.verb != Verb::kResume) return go();
+    load_endpoints([go, reply](const Status& loaded) {
+      if (!loaded.ok()) return reply(loaded);
+      go();
+    });
+  }
+
+  // ---- endpoints ----
+
+  void load_endpoints(Then then) {
+    ReadRequest read{{endpoint_key(project.spec().source_endpoint_id()), endpoint_key(project.spec().sink_endpoint_id())}};
+    self->request(world.metadata, kMetadataTimeout, read)
+        .await([this, then](const ReadReply& reply) { then(take_endpoints(*reply.values)); },
+               [this, then](const caf::error&) { then(unanswered()); });
+  }
+
+  Status take_endpoints(const Result<std::vector<std::optional<KeyValue>>>& values) {
+    if (!values.ok()) return values.error();
+    SLUICE_TRY(take_endpoint((*values)[0], source, source_login));
+    return take_endpoint((*values)[1], sink, sink_login);
+  }
+  Status take_endpoint(const std::optional<KeyValue>& value, v1::StoredEndpoint& stored, cluster::v1::DatabaseEndpoint& login) {
+    if (!value || !stored.ParseFromString(value->value)) return Error(ErrorCode::NOT_FOUND, "a data source of the project does not exist", project.id());
+    Secret password;
+    if (!stored.sealed_password().empty()) {
+      SLUICE_ASSIGN(password, world.sealer->unseal(stored.sealed_password()));
+    }
+    login = endpoint_of(stored, password);
+    return {};
+  }
+
+  // ---- the end ----
+
+  void vanish() {
+    auto txn = std::make_shared<Txn>();
+    txn->compares.push_back({project_key(project.id()), revision});
+    txn->deletes = {project_key(project.id()), tables_key(project.id()), project_name_key(project.spec().name())};
+    commit(txn, [this](const Status& kept) {
+      if (!kept.ok()) return;
+      self->send(world.cm, Forget{project.id()});
+      world.board->remove(project.id());
+      disowned = true;
+      self->quit();
+    });
+  }
+};
+
+project_actor::behavior_type project_behavior(project_actor::stateful_pointer<project_state> self, ProjectWorld world,
+                                              std::shared_ptr<const StoredRecord> record) {
+  auto& state = self->state;
+  state.self = self;
+  state.world = std::move(world);
+  state.project = record->project;
+  state.revision = record->mod_revision;
+  state.detail.restore(record->project, record->tables);
+  state.load_endpoints([self](const Status& loaded) {
+    if (!loaded.ok()) log::error(kArea, "data sources cannot be read", {{"project", self->state.project.id()}, {"error", loaded.error()}});
+    self->state.publish(true);
+    self->send(self, Tick{});
+  });
+  return {
+      [self](const ViewsChanged& changed) { self->state.take_views(changed); },
+      [self](const Tick&) { self->state.tick(); },
+      [self](const Command& command) -> caf::result<CommandReply> {
+        auto promise = self->make_response_promise<CommandReply>();
+        self->state.command(command, [promise](const Status& status) mutable {
+          promise.deliver(CommandReply{std::make_shared<const Status>(status)});
+        });
+        return promise;
+      },
+  };
+}
+
+}  // namespace
+
+std::string project_key(const std::string& id) { return "/sluice/v1/projects/" + id; }
+std::string project_name_key(const std::string& name) { return "/sluice/v1/project_names/" + name; }
+std::string tables_key(const std::string& id) { return "/sluice/v1/tables/" + id; }
+std::string endpoint_key(const std::string& id) { return "/sluice/v1/endpoints/" + id; }
+
+project_actor spawn_project(caf::actor_system& system, ProjectWorld world, StoredRecord record) {
+  return system.spawn(project_behavior, std::move(world), std::make_shared<const StoredRecord>(std::move(record)));
+}
+
+}  // namespace sluice::coordinator

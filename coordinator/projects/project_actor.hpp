@@ -1,0 +1,38 @@
+// Spawns the actor of one project.
+#pragma once
+
+#include "coordinator/actors.hpp"
+#include "coordinator/metadata/sealer.hpp"
+#include "coordinator/projects/project_board.hpp"
+#include "core/clock.hpp"
+#include "sluice/coordinator/v1/state.pb.h"
+
+namespace caf {
+class actor_system;
+}
+
+namespace sluice::coordinator {
+
+// What all project actors share. Lives longer than they do.
+struct ProjectWorld {
+  metadata_actor metadata;
+  cm_actor cm;
+  std::shared_ptr<ProjectBoard> board;
+  std::shared_ptr<const Sealer> sealer;
+  Clock* clock = nullptr;
+};
+
+struct StoredRecord {
+  v1::StoredProject project;
+  uint64_t mod_revision = 0;
+  v1::StoredTables tables;
+};
+
+project_actor spawn_project(caf::actor_system& system, ProjectWorld world, StoredRecord record);
+
+std::string project_key(const std::string& id);
+std::string project_name_key(const std::string& name);
+std::string tables_key(const std::string& id);
+std::string endpoint_key(const std::string& id);
+
+}  // namespace sluice::coordinator

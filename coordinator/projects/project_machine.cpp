@@ -1,0 +1,526 @@
+#include "coordinator/projects/project_machine.hpp"
+
+#include <algorithm>
+
+#include "core/net/convert.hpp"
+
+namespace sluice::coordinator {
+namespace {
+
+using cluster::v1::ComponentKind;
+
+constexpr int64_t kEndingPatienceUs = 30'000'000;   // then components are ended without their consent
+constexpr int64_t kAppliedSampleUs = 30'000'000;
+constexpr int64_t kHoldPatienceMs = 60'000;
+constexpr int kWarningsMax = 200, kErrorsMax = 50, kRecopiedMax = 4096;
+
+constexpr const char* kPrecheck = "TRANSFER_PRECHECK";
+constexpr const char* kStruct = "STRUCT_TRANSFER";
+constexpr const char* kLogPull = "TRANSFER_INCR_LOG_PULL";
+constexpr const char* kFull = "FULL_TRANSFER";
+constexpr const char* kIncr = "INCR_TRANSFER";
+constexpr const char* kVerify = "FULL_VERIFIER";
+
+bool empty(const store::v1::Position& position) { return position.file().empty() && position.gtids().empty(); }
+
+// One call of decide().
+class Round {
+ public:
+  Round(const v1::StoredProject& state, const ComponentViews& views, int64_t now_us)
+      : s_(state), steps_(ProjectSteps::of(state.spec())), views_(views), now_(now_us) {}
+
+  Decision decide(const v1::StoredProject& before) {
+    const std::string& status = s_.status();
+    if (status == "RUNNING" || !s_.ending().empty()) run();
+    if (!s_.ending().empty()) end();
+    std::string was = before.SerializeAsString();
+    bool changed = s_.SerializeAsString() != was;
+    if (changed) s_.set_modified_us(now_);
+    wanted_.project_id = s_.id();
+    wanted_.attempt = s_.attempt();
+    return {std::move(s_), changed, std::move(wanted_)};
+  }
+
+ private:
+  // ---- looking at components ----
+
+  std::string id(const std::string& name) const { return s_.id() + "." + name; }
+
+  // What the cluster shows of it, unless that is the end of an earlier attempt.
+  const ComponentView* view(const std::string& name) const {
+    auto found = views_.find(id(name));
+    if (found == views_.end() || (found->second.ended() && found->second.attempt < s_.attempt())) return nullptr;
+    return &found->second;
+  }
+  const cluster::v1::ComponentStatus* status(const std::string& name) const {
+    const auto* found = view(name);
+    return found ? found->status.get() : nullptr;
+  }
+  bool finished(const std::string& name) const {
+    const auto* found = status(name);
+    return found && found->state() == cluster::v1::FINISHED;
+  }
+
+  WantedComponent& want(const std::string& name, ComponentKind kind) {
+    WantedComponent& component = wanted_.components.emplace_back();
+    component.spec = spec_of(s_.spec(), kind);
+    component.spec.set_project_id(s_.id());
+    component.spec.set_component_id(id(name));
+    component.desired.set_throttle_rows_per_second(component.spec.throttle_rows_per_second());
+    names_.push_back(name);
+    return component;
+  }
+
+  // ---- steps ----
+
+  v1::StoredStep* step(const std::string& name) {
+    for (auto& step : *s_.mutable_steps())
+      if (step.name() == name) return &step;
+    return nullptr;
+  }
+  void set_step(const char* name, const char* status) {
+    auto* found = step(name);
+    if (!found || found->status() == status || !s_.ending().empty()) return;
+    if (found->started_us() == 0) found->set_started_us(now_);
+    found->set_status(status);
+    if (found->status() == "FINISHED") found->set_finished_us(now_);
+    if (found->status() == "RUNNING") {
+      found->clear_error();
+      found->clear_failed_us();
+      found->clear_finished_us();
+    }
+  }
+
+  void fail(const std::string& step_name, const Error& error) {
+    auto wire = net::to_proto(error);
+    if (auto* found = step(step_name)) {
+      found->set_status("FAILED");
+      found->set_failed_us(now_);
+      *found->mutable_error() = wire;
+    }
+    *s_.add_errors() = wire;
+    if (s_.errors_size() > kErrorsMax) s_.mutable_errors()->erase(s_.mutable_errors()->begin());
+    s_.set_ending("FAILED");
+    s_.set_ending_us(now_);
+  }
+
+  // ---- the flow of a migration ----
+
+  void run() {
+    flow();
+    collect_warnings();
+    if (!s_.ending().empty()) return;
+    for (const auto& name : names_) {
+      const auto* found = view(name);
+      if (!found || !found->failed) continue;
+      if (found->kind == cluster::v1::PRECHECK && found->status) *s_.mutable_checks() = found->status->checks();
+      if (take_verdict(*found)) continue;
+      fail(step_of(s_, found->kind), *found->failed);
+      return;
+    }
+  }
+
+  void flow() {
+    if (!precheck()) return;
+    bool log_over = !steps_.log() || s_.incr_done();
+    if (!log_over) {
+      store();
+      if (empty(s_.store_start())) return;
+    }
+    if (!structure() || !full()) return;
+    if (steps_.log() && !s_.incr_done()) incremental();
+    if (!steps_.log()) s_.set_window_closed(true);
+    foreign_keys();
+    verify();
+    finish();
+  }
+
+  bool precheck() {
+    if (s_.precheck_done()) return true;
+    set_step(kPrecheck, "RUNNING");
+    want("precheck", cluster::v1::PRECHECK);
+    if (!finished("precheck")) return false;
+    *s_.mutable_checks() = status("precheck")->checks();
+    for (const auto& check : s_.checks())
+      if (check.level() == "WARNING") warn(check.name() + ": " + check.cause());
+    s_.set_precheck_done(true);
+    set_step(kPrecheck, "FINISHED");
+    return true;
+  }
+
+  void store() {
+    if (auto* found = step(kLogPull); found && found->status() != "FINISHED") set_step(kLogPull, "RUNNING");
+    auto& component = want("store", cluster::v1::STORE);
+    *component.spec.mutable_start() = s_.window_closed() && !empty(s_.applied()) ? s_.applied() : s_.store_start();
+    const auto* now = status("store");
+    if (now && now->has_store() && !now->store().address().empty()) {
+      if (empty(s_.store_start()) && !empty(now->store().start())) *s_.mutable_store_start() = now->store().start();
+      s_.set_store_address(now->store().address());
+    }
+    if (!empty(s_.store_start())) set_step(kLogPull, "FINISHED");
+  }
+
+  bool structure() {
+    if (!steps_.structure || s_.struct_done()) return true;
+    set_step(kStruct, "RUNNING");
+    want("struct", cluster::v1::STRUCT_TRANSFER).spec.set_struct_phase(cluster::v1::TABLES);
+    if (!finished("struct")) return false;
+    s_.set_struct_done(true);
+    set_step(kStruct, "FINISHED");
+    return true;
+  }
+
+  bool full() {
+    if (!steps_.full || s_.full_done()) return true;
+    set_step(kFull, "RUNNING");
+    want("full", cluster::v1::FULL_IMPORT);
+    if (!finished("full")) return false;
+    raise_window(status("full")->full_import().window_end());
+    s_.set_full_done(true);
+    if (steps_.incremental) set_step(kFull, "FINISHED");
+    return true;
+  }
+
+  void raise_window(const store::v1::Position& end) {
+    if (empty(s_.window_end()) || compare_in_log(net::from_proto(end), net::from_proto(s_.window_end())) > 0)
+      *s_.mutable_window_end() = end;
+  }
+
+  void incremental() {
+    if (step(kIncr) && step(kIncr)->status() != "MONITORING") set_step(kIncr, "RUNNING");
+    // Without a copy the window is empty: it ends where the log begins.
+    if (empty(s_.window_end())) *s_.mutable_window_end() = s_.store_start();
+    size_t index = wanted_.components.size();
+    want("incr", cluster::v1::INCR_SYNC);
+    const auto* now = status("incr");
+    if (now) {
+      take_incremental(*now);
+      copy_again(*now);
+      if (!s_.window_closed() && s_.copying().empty() && (now->incr_sync().window_closed() || now->state() == cluster::v1::FINISHED))
+        s_.set_window_closed(true);
+      if (s_.following() && now->state() == cluster::v1::RUNNING) set_step(kIncr, "MONITORING");
+      if (now->state() == cluster::v1::FINISHED && s_.copying().empty() && (s_.draining() || !steps_.incremental)) {
+        s_.set_incr_done(true);
+        set_step(kIncr, "FINISHED");
+        if (steps_.full) set_step(kFull, "FINISHED");
+      }
+    } else {
+      copy_again({});
+    }
+    set_hold();
+    auto& desired = wanted_.components[index].desired;
+    desired.set_store_address(s_.store_address());
+    *desired.mutable_window_end() = s_.window_end();
+    desired.set_follow_strictly(s_.following());
+    desired.set_drain(s_.draining());
+    *desired.mutable_recopied_tables() = s_.recopied();
+    if (s_.has_hold() && s_.hold().id() != 0) *desired.mutable_hold() = s_.hold();
+  }
+
+  void take_incremental(const cluster::v1::ComponentStatus& now) {
+    const auto& incr = now.incr_sync();
+    bool over = now.state() == cluster::v1::FINISHED || now.state() == cluster::v1::STOPPED;
+    if (empty(incr.applied()) || (!over && now_ - s_.applied_us() < kAppliedSampleUs)) return;
+    if (over && s_.applied().SerializeAsString() == incr.applied().SerializeAsString()) return;
+    *s_.mutable_applied() = incr.applied();
+    s_.set_applied_us(now_);
+  }
+
+  // Tables that Incr-Sync cannot follow (exactness.md section 3): copied in rounds, one at a time, while it goes on.
+  void copy_again(const cluster::v1::ComponentStatus& now) {
+    if (s_.copying().empty()) {
+      for (const auto& entry : now.incr_sync().needs_copy())
+        if (std::find(s_.recopied().begin(), s_.recopied().end(), entry) == s_.recopied().end()) s_.add_copying(entry);
+      if (s_.copying().empty()) return;
+      s_.set_copy_round(s_.copy_round() + 1);
+    }
+    std::string name = "full.r" + std::to_string(s_.copy_round());
+    auto& component = want(name, cluster::v1::FULL_IMPORT);
+    for (const auto& entry : s_.copying()) component.spec.add_tables(entry.substr(0, entry.rfind('#')));
+    if (!finished(name)) return;
+    raise_window(status(name)->full_import().window_end());
+    s_.mutable_recopied()->MergeFrom(s_.copying());
+    if (s_.recopied_size() > kRecopiedMax)
+      s_.mutable_recopied()->erase(s_.mutable_recopied()->begin(), s_.mutable_recopied()->end() - kRecopiedMax);
+    s_.clear_copying();
+    s_.set_foreign_keys_done(false);  // the new tables have none yet
+  }
+
+  void foreign_keys() {
+    if (!s_.window_closed() || s_.foreign_keys_done()) return;
+    if (steps_.structure) {
+      if (!s_.copying().empty()) return;
+      std::string name = s_.copy_round() == 0 ? "struct.fk" : "struct.fk." + std::to_string(s_.copy_round());
+      want(name, cluster::v1::STRUCT_TRANSFER).spec.set_struct_phase(cluster::v1::FOREIGN_KEYS);
+      if (!finished(name)) return;
+    }
+    s_.set_foreign_keys_done(true);
+    s_.set_following(true);
+  }
+
+  // ---- verification ----
+
+  bool log_idle() const { return !steps_.log() || (s_.foreign_keys_done() && s_.copying().empty()); }
+
+  void verify() {
+    if (!steps_.verify || s_.verified()) return;
+    auto* stored = step(kVerify);
+    bool begun = stored && stored->started_us() != 0;
+    if (!begun && (!s_.foreign_keys_done() || !log_idle())) return;
+    set_step(kVerify, "RUNNING");
+    auto& desired = want("checker", cluster::v1::CHECKER).desired;
+    desired.set_finish_when_settled(s_.finish());
+    if (const auto* incr = view("incr"); incr && incr->status && incr->status->incr_sync().hold().id() != 0) {
+      *desired.mutable_hold_answer() = incr->status->incr_sync().hold();
+      desired.mutable_hold_answer()->set_incr_sync_epoch(incr->epoch);
+    }
+    if (finished("checker")) take_result(*status("checker"));
+  }
+
+  void take_result(const cluster::v1::ComponentStatus& now) {
+    const auto& result = now.checker();
+    s_.set_differences(result.differences());
+    s_.set_unsettled(result.unsettled());
+    s_.set_difference_file(result.difference_file());
+    s_.set_correction_file(result.correction_file());
+    s_.set_verification(result.differences() > 0 ? "DIFFERENT" : result.unsettled() > 0 ? "UNSETTLED" : "EQUAL");
+    s_.set_verified(true);
+    s_.clear_hold();
+    set_step(kVerify, "FINISHED");
+  }
+
+  // A Checker that ends with one of these errors has done its work.
+  bool take_verdict(const ComponentView& checker) {
+    if (checker.kind != cluster::v1::CHECKER || !checker.failed || !checker.status) return false;
+    auto code = checker.failed->code();
+    if (code != ErrorCode::DIFFERENCES_FOUND && code != ErrorCode::UNSETTLED_ROWS) return false;
+    take_result(*checker.status);
+    if (s_.verification() == "EQUAL") s_.set_verification(code == ErrorCode::DIFFERENCES_FOUND ? "DIFFERENT" : "UNSETTLED");
+    return true;
+  }
+
+  // Persisted, so that a restarted coordinator does not release a hold by not knowing of it.
+  void set_hold() {
+    const auto* checker = status("checker");
+    if (!checker || checker->state() == cluster::v1::FINISHED) {
+      if (s_.verified() || !view("checker")) return;
+      return;
+    }
+    const auto& wish = checker->checker();
+    if (wish.wish_hold() == 0) {
+      s_.clear_hold();
+      return;
+    }
+    auto* hold = s_.mutable_hold();
+    hold->set_id(wish.wish_hold());
+    hold->set_patience_ms(kHoldPatienceMs);
+    if (empty(wish.wish_apply_to()))
+      hold->clear_apply_to();
+    else
+      *hold->mutable_apply_to() = wish.wish_apply_to();
+  }
+
+  // ---- the end ----
+
+  void finish() {
+    if (!s_.ending().empty()) return;
+    bool finishing = !steps_.follow || s_.finish();
+    bool verified = !steps_.verify || s_.verified();
+    if (!finishing || !verified || !s_.foreign_keys_done() || !s_.copying().empty()) return;
+    if (steps_.incremental && !s_.incr_done()) {
+      s_.set_draining(true);
+      return;
+    }
+    if (steps_.log() && !s_.incr_done()) return;
+    s_.set_ending("FINISHED");
+    s_.set_ending_us(now_);
+  }
+
+  // Everything that still runs is asked to stop; what has ended, or does not answer in time, is dropped.
+  void end() {
+    bool patient = now_ - s_.ending_us() < kEndingPatienceUs;
+    std::erase_if(wanted_.components, [&](WantedComponent& component) {
+      auto found = views_.find(component.spec.component_id());
+      if (!patient || found == views_.end() || found->second.ended() || found->second.node.empty()) return true;
+      component.desired.set_stop(true);
+      return false;
+    });
+    if (!wanted_.components.empty()) return;
+    std::string reached = s_.ending();
+    s_.clear_ending();
+    s_.clear_ending_us();
+    s_.set_status(reached);
+    if (reached == "FINISHED") s_.set_finished_us(now_);
+    if (reached == "FINISHED" || reached == "RELEASED" || reached == "DELETED") s_.clear_hold();
+    for (auto& step : *s_.mutable_steps())
+      if (reached != "FINISHED" && (step.status() == "RUNNING" || step.status() == "MONITORING")) step.set_status("SUSPEND");
+  }
+
+  void warn(const std::string& text) {
+    if (s_.warnings_size() >= kWarningsMax) return;
+    if (std::find(s_.warnings().begin(), s_.warnings().end(), text) == s_.warnings().end()) s_.add_warnings(text);
+  }
+  void collect_warnings() {
+    for (const auto& [component, view] : views_)
+      if (view.status)
+        for (const auto& text : view.status->warnings()) warn(text);
+  }
+
+  v1::StoredProject s_;
+  ProjectSteps steps_;
+  const ComponentViews& views_;
+  int64_t now_;
+  WantedProject wanted_;
+  std::vector<std::string> names_;
+};
+
+Error wrong_state(const v1::StoredProject& state, const std::string& why) {
+  return Error(ErrorCode::WRONG_STATE, "the project is " + state.status() + ": " + why, state.id());
+}
+
+bool gone(const v1::StoredProject& state) {
+  return state.status() == "RELEASED" || state.status() == "DELETED" || state.ending() == "RELEASED" || state.ending() == "DELETED";
+}
+
+v1::StoredProject ending(v1::StoredProject state, const char* to, int64_t now_us) {
+  state.set_ending(to);
+  state.set_ending_us(now_us);
+  state.set_modified_us(now_us);
+  return state;
+}
+
+}  // namespace
+
+Decision decide(const v1::StoredProject& state, const ComponentViews& views, int64_t now_us) {
+  return Round(state, views, now_us).decide(state);
+}
+
+v1::StoredProject new_project(std::string id, const admin::v1::CreateProjectRequest& spec, int64_t now_us) {
+  v1::StoredProject state;
+  state.set_id(std::move(id));
+  *state.mutable_spec() = spec;
+  state.set_status("INIT");
+  state.set_created_us(now_us);
+  state.set_modified_us(now_us);
+  auto steps = ProjectSteps::of(spec);
+  auto add = [&](const char* name, bool enabled) {
+    if (!enabled) return;
+    auto* step = state.add_steps();
+    step->set_name(name);
+    step->set_status("INIT");
+  };
+  add(kPrecheck, true);
+  add(kStruct, steps.structure);
+  add(kLogPull, steps.log());
+  add(kFull, steps.full);
+  add(kIncr, steps.incremental);
+  add(kVerify, steps.verify);
+  return state;
+}
+
+Result<v1::StoredProject> start_project(const v1::StoredProject& state, int64_t now_us) {
+  if (state.status() == "RUNNING" && state.ending().empty()) return state;
+  if (state.status() != "INIT" || !state.ending().empty()) return wrong_state(state, "only a project that has not started is started; resume it");
+  v1::StoredProject next = state;
+  next.set_status("RUNNING");
+  next.set_attempt(next.attempt() + 1);
+  next.set_started_us(now_us);
+  next.set_modified_us(now_us);
+  return next;
+}
+
+Result<v1::StoredProject> stop_project(const v1::StoredProject& state, int64_t now_us) {
+  if (gone(state)) return wrong_state(state, "nothing is left to stop");
+  if (state.status() == "SUSPEND" || state.ending() == "SUSPEND" || state.ending() == "FAILED" || state.status() == "FAILED") return state;
+  if (state.status() != "RUNNING") return wrong_state(state, "only a running project is stopped");
+  return ending(state, "SUSPEND", now_us);
+}
+
+Result<v1::StoredProject> resume_project(const v1::StoredProject& state, bool again, const std::string& run_mode, int64_t now_us) {
+  if (gone(state)) return wrong_state(state, "its resources are released");
+  if (state.status() == "INIT") return wrong_state(state, "start it");
+  if (state.status() == "RUNNING" && state.ending().empty()) return state;
+  bool over = state.status() == "FINISHED" || state.ending() == "FINISHED";
+  if (over && !again) return wrong_state(state, "it has ended; ask for `again` to catch up and verify once more");
+  v1::StoredProject next = state;
+  next.set_status("RUNNING");
+  next.clear_ending();
+  next.clear_ending_us();
+  next.set_attempt(next.attempt() + 1);
+  next.clear_finished_us();
+  next.set_modified_us(now_us);
+  if (!run_mode.empty()) next.mutable_spec()->set_run_mode(run_mode);
+  if (over) {
+    next.clear_verified();
+    next.clear_verification();
+    next.clear_differences();
+    next.clear_unsettled();
+    next.clear_finish();
+    next.clear_draining();
+    next.clear_hold();
+    if (ProjectSteps::of(next.spec()).incremental) next.clear_incr_done();
+  }
+  for (auto& step : *next.mutable_steps()) {
+    bool repeated = over && (step.name() == kIncr || step.name() == kVerify);
+    if (step.status() == "SUSPEND" || step.status() == "FAILED") step.set_status(step.finished_us() > 0 ? "FINISHED" : "RUNNING");
+    if (step.status() != "FINISHED" || repeated) {
+      step.clear_error();
+      step.clear_failed_us();
+      step.clear_finished_us();
+    }
+    if (repeated) {
+      step.set_status("INIT");
+      step.clear_started_us();
+    }
+  }
+  return next;
+}
+
+Result<v1::StoredProject> release_project(const v1::StoredProject& state, int64_t now_us) {
+  if (gone(state)) return state;
+  auto next = ending(state, "RELEASED", now_us);
+  next.set_status("RELEASING");
+  return next;
+}
+
+Result<v1::StoredProject> delete_project(const v1::StoredProject& state, int64_t now_us) {
+  if (state.status() == "DELETED" || state.ending() == "DELETED") return state;
+  auto next = ending(state, "DELETED", now_us);
+  next.set_status("RELEASING");
+  return next;
+}
+
+Result<v1::StoredProject> finish_project(const v1::StoredProject& state, int64_t now_us) {
+  if (gone(state)) return wrong_state(state, "its resources are released");
+  if (state.status() == "FINISHED" || state.ending() == "FINISHED" || state.finish()) return state;
+  if (state.status() != "RUNNING" || !state.ending().empty()) return wrong_state(state, "only a running project is finished; resume it first");
+  v1::StoredProject next = state;
+  next.set_finish(true);
+  next.set_modified_us(now_us);
+  return next;
+}
+
+std::string step_of(const v1::StoredProject& state, ComponentKind kind) {
+  auto steps = ProjectSteps::of(state.spec());
+  switch (kind) {
+    case cluster::v1::PRECHECK: return kPrecheck;
+    case cluster::v1::STORE: return kLogPull;
+    case cluster::v1::STRUCT_TRANSFER: return kStruct;
+    case cluster::v1::FULL_IMPORT: return steps.full ? kFull : kIncr;
+    case cluster::v1::INCR_SYNC: return steps.incremental ? kIncr : kFull;
+    case cluster::v1::CHECKER: return kVerify;
+    default: return kPrecheck;
+  }
+}
+
+const char* step_description(const std::string& step) {
+  if (step == kPrecheck) return "Precheck";
+  if (step == kStruct) return "Schema migration";
+  if (step == kLogPull) return "Pull incremental logs synchronously";
+  if (step == kFull) return "Full migration";
+  if (step == kIncr) return "Incremental synchronization";
+  if (step == kVerify) return "Full verification";
+  return "";
+}
+
+}  // namespace sluice::coordinator

@@ -1,0 +1,34 @@
+// A project's configuration: what the caller asked for, checked, and what follows from it for each component. Pure
+// functions on messages.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/result.hpp"
+#include "sluice/admin/v1/admin.pb.h"
+#include "sluice/cluster/v1/cluster.pb.h"
+
+namespace sluice::coordinator {
+
+// INVALID_ARGUMENT or UNSUPPORTED, naming the field (by its JSON path), for everything that cannot be done as asked.
+Status validate_project(const admin::v1::CreateProjectRequest& request);
+
+// Which steps the configuration switches on.
+struct ProjectSteps {
+  bool structure = false, full = false, incremental = false, verify = false;
+  bool follow = false;                                   // runMode FOLLOW
+  bool log() const { return full || incremental; }       // a Store and an Incr-Sync are needed
+  static ProjectSteps of(const admin::v1::CreateProjectRequest& request);
+};
+
+// Objects of the project as patterns: transferMapping and our own include, exclude and rename together.
+struct ProjectScope {
+  std::vector<std::string> includes, excludes, renames;
+};
+Result<ProjectScope> scope_of(const admin::v1::CreateProjectRequest& request);
+
+// The part of a component's spec that follows from the configuration; ids, endpoints and positions are the caller's.
+cluster::v1::ComponentSpec spec_of(const admin::v1::CreateProjectRequest& request, cluster::v1::ComponentKind kind);
+
+}  // namespace sluice::coordinator
