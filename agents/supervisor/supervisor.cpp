@@ -72,21 +72,21 @@ Supervisor::Supervisor(SupervisorOptions options, Clock& clock, Launcher& launch
 
 void Supervisor::recover() {
   for (const ProcessRecord& record : read_all_records(options_.data_dir + "/components")) {
-    if (!is_alive(record.process)) continue;
-    log::info("agent.supervisor", "found a process of an earlier agent",
-              {{"component", record.component_id}, {"epoch", record.epoch}, {"pid", record.process.pid}});
+    const bool alive = is_alive(record.process);
+    auto last = read_final(directory(record.component_id), record.epoch);
+    if (!alive && !last) continue;  // reported as crashed when the coordinator names it
     Entry& entry = entries_[record.component_id];
     entry.spec.set_component_id(record.component_id);
     entry.spec.set_kind(record.kind);
     entry.epoch = record.epoch;
-    entry.phase = Phase::kRunning;
+    entry.phase = alive ? Phase::kRunning : Phase::kEnded;
     entry.process = record.process;
-    entry.status = starting_status(record.component_id, record.epoch);
-    if (auto last = read_final(directory(record.component_id), record.epoch)) {
-      entry.status = std::move(*last);  // about to exit
-      entry.final_seen = true;
-    }
     entry.heard_at = clock_.boot_time();
+    entry.final_seen = last.has_value();
+    entry.status = last ? std::move(*last) : starting_status(record.component_id, record.epoch);
+    if (alive)
+      log::info("agent.supervisor", "found a process of an earlier agent",
+                {{"component", record.component_id}, {"epoch", record.epoch}, {"pid", record.process.pid}});
   }
 }
 
