@@ -284,8 +284,10 @@ Status add_row(Transaction& transaction, const TablePlanPtr& plan, RowOp op, Row
   } else if (plan->cascade_child || !plan->reachable.empty()) {
     transaction.claims.push_back(shared_claim(plan->table_slot));
   }
-  if (row.foreign_key_checks && cascades(*plan, op, old_values, new_values)) {
+  if (mode.foreign_key_checks && cascades(*plan, op, old_values, new_values)) {
     transaction.alone = true;
+    row.recheck = mode.make_it_so;
+    transaction.recheck = transaction.recheck || row.recheck;
     for (const uint64_t slot : plan->reachable) transaction.claims.push_back(exclusive_claim(slot));
   }
   row.end_claim = static_cast<uint32_t>(transaction.claims.size());

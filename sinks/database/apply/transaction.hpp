@@ -20,6 +20,7 @@ struct RowChange {
   bool make_it_so = false;         // inside a copy's window: the end state counts, not what was there before
   bool foreign_key_checks = true;  // as the source ran it; always off inside a window
   bool plain = false;              // an update that changes no column of any key
+  bool recheck = false;            // made children change on the source, which its log does not tell (window only)
   RowView before, after;
   uint32_t first_claim = 0, end_claim = 0;  // in Transaction::claims
 };
@@ -31,7 +32,8 @@ struct Transaction {
   uint64_t bytes = 0;
   // Runs in a target transaction of its own, statement by statement as logged (cascading parents).
   bool alone = false;
-  uint64_t number = 0;  // given by the watermark, in log order
+  bool recheck = false;  // a row of it has RowChange::recheck
+  uint64_t number = 0;   // given by the watermark, in log order
   std::vector<RowChange> rows;
   std::vector<Claim> claims;  // per row, in order; not sorted
   std::vector<std::shared_ptr<const TablePlan>> plans;

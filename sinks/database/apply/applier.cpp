@@ -1,0 +1,268 @@
+#include "sinks/database/apply/applier.hpp"
+
+#include <algorithm>
+#include <thread>
+
+#include "core/log.hpp"
+
+namespace sluice::database {
+namespace {
+
+constexpr std::string_view kLog = "apply.applier";
+constexpr int kAttempts = 60;
+constexpr size_t kPacketBytes = 4 << 20;
+
+bool ends_session(const Error& error) {
+  return error.code() == ErrorCode::CONNECTION_LOST || error.code() == ErrorCode::TIMED_OUT ||
+         error.code() == ErrorCode::CANCELLED;
+}
+
+const Change& first_change(const Statement& statement) { return statement.bucket->changes.front(); }
+
+// In plain statements the bucket holds one change.
+std::string name_of(const Statement& statement) {
+  const TablePlan& plan = *statement.bucket->plan;
+  const Change& change = first_change(statement);
+  const RowView image = change.before.bytes().empty() ? change.after : change.before;
+  return plan.source_name.to_string() + " (" + describe_key(plan, image) + ")";
+}
+
+std::string verb_of(Action action) {
+  switch (action) {
+    case Action::kInsert:
+      return "INSERT";
+    case Action::kUpdate:
+      return "UPDATE";
+    case Action::kDelete:
+      return "DELETE";
+    default:
+      return "write";
+  }
+}
+
+uint64_t rows_of(const Group& group) {
+  uint64_t rows = 0;
+  for (const TransactionPtr& transaction : group.transactions) rows += transaction->rows.size();
+  return rows;
+}
+
+bool wants_plain(const Group& group) {
+  return group.plainly || std::any_of(group.transactions.begin(), group.transactions.end(),
+                                      [](const TransactionPtr& t) { return t->alone; });
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Applier>> Applier::open(const ApplyOptions& options, uint32_t number, uint64_t seq) {
+  std::unique_ptr<Applier> applier(new Applier(options, number, seq));
+  mysql::ConnectOptions connect;
+  connect.multi_statements = true;
+  connect.io_timeout = options.io_timeout;
+  connect.application = "sluice incr-sync";
+  SLUICE_ASSIGN(applier->connection_, open_registered(options.target, connect, options.owner, *options.lease));
+  SLUICE_TRY(applier->connection_->exec("SET SESSION unique_checks=1, SESSION innodb_lock_wait_timeout=10"));
+  return applier;
+}
+
+std::string Applier::checkpoint_of(const Group& group) const {
+  return checkpoint_sql(options_.owner, {number_, options_.owner.epoch, seq_, group.low_watermark, group.applied},
+                        seq_);
+}
+
+void Applier::roll_back() {
+  foreign_key_checks_ = -1;
+  if (connection_->alive()) (void)connection_->exec("ROLLBACK");
+}
+
+Error Applier::guard_failed() {
+  roll_back();
+  auto rows = read_checkpoints(*connection_, options_.owner, false);
+  if (!rows.ok()) return rows.error();
+  for (const CheckpointRow& row : *rows) {
+    if (row.epoch > options_.owner.epoch)
+      return Error(ErrorCode::STALE_EPOCH, "the checkpoint rows belong to epoch " + std::to_string(row.epoch),
+                   options_.owner.component);
+  }
+  return Error(ErrorCode::TARGET_LOST_COMMITS,
+               "checkpoint row " + std::to_string(number_) + " is not at sequence " + std::to_string(seq_),
+               options_.owner.component);
+}
+
+Result<GroupResult> Applier::apply(const Group& group) {
+  const bool whole = group.first_piece && group.last_piece;
+  bool plainly = wants_plain(group);
+  for (int attempt = 1;; ++attempt) {
+    SLUICE_TRY(options_.lease->check());
+    auto result = plainly ? apply_plainly(group) : apply_merged(group);
+    if (result.ok()) return result;
+    const Error error = result.error();
+    if (error.code() != ErrorCode::STALE_EPOCH && error.code() != ErrorCode::TARGET_LOST_COMMITS) roll_back();
+    if (!connection_->alive() || ends_session(error))
+      return Error(ErrorCode::CONNECTION_LOST, error.cause(), error.object(), error.position());
+    if (!whole) return error;
+    if (error.code() == ErrorCode::DEADLOCK && attempt < kAttempts) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(std::min(attempt * 5, 200)));
+      continue;
+    }
+    const bool final = plainly || error.code() == ErrorCode::STALE_EPOCH ||
+                       error.code() == ErrorCode::TARGET_LOST_COMMITS || error.code() == ErrorCode::LEASE_EXPIRED ||
+                       error.code() == ErrorCode::DEADLOCK || error.code() == ErrorCode::CORRUPTED;
+    if (final) return error;
+    // Once more, row by row: to name the row, or to resolve the conflict.
+    log::info(kLog, "a merged group is repeated row by row", {{"cause", error}});
+    plainly = true;
+  }
+}
+
+Result<std::vector<Applier::Packet>> Applier::packets_of(const Group& group, const std::vector<Statement>& statements) {
+  const size_t limit = std::min<size_t>(kPacketBytes, connection_->max_allowed_packet() / 2);
+  std::vector<Packet> packets(1);
+  auto add = [&](std::string_view sql, const Statement* statement) {
+    if (!packets.back().sql.empty() && packets.back().sql.size() + sql.size() > limit) packets.emplace_back();
+    Packet& packet = packets.back();
+    if (!packet.sql.empty()) packet.sql += ';';
+    packet.sql += sql;
+    packet.statements.push_back(statement);
+  };
+  if (group.first_piece) add("START TRANSACTION", nullptr);
+  int checks = foreign_key_checks_;
+  for (const Statement& statement : statements) {
+    if (checks != static_cast<int>(statement.foreign_key_checks)) {
+      checks = statement.foreign_key_checks ? 1 : 0;
+      add("SET SESSION foreign_key_checks=" + std::to_string(checks), nullptr);
+    }
+    add(statement.sql, statement.counted ? &statement : nullptr);
+  }
+  foreign_key_checks_ = checks;
+  if (group.last_piece) {
+    const std::string checkpoint = checkpoint_of(group);
+    if (packets.back().sql.size() + checkpoint.size() > limit) packets.emplace_back();
+    Packet& packet = packets.back();
+    packet.guard_from = packet.statements.size();
+    if (!packet.sql.empty()) packet.sql += ';';
+    packet.sql += checkpoint;
+  }
+  return packets;
+}
+
+Status Applier::run_packet(const Packet& packet) {
+  if (packet.sql.empty()) return {};
+  SLUICE_TRY(options_.lease->check());
+  size_t done = 0;
+  auto results = connection_->exec_multi(packet.sql, &done);
+  if (!results.ok()) {
+    const bool in_guard = connection_->alive() && packet.guard_from != SIZE_MAX && done > packet.guard_from;
+    return in_guard ? guard_failed() : results.error();
+  }
+  for (size_t i = 0; i < packet.statements.size() && i < results->size(); ++i) {
+    const Statement* statement = packet.statements[i];
+    if (statement == nullptr || (*results)[i].matched_rows == statement->rows) continue;
+    return Error(ErrorCode::ROW_CONFLICT,
+                 verb_of(statement->bucket->action) + " matched " + std::to_string((*results)[i].matched_rows) +
+                     " rows instead of " + std::to_string(statement->rows),
+                 statement->bucket->plan->source_name.to_string());
+  }
+  return {};
+}
+
+Status Applier::commit(const Group& group) {
+  if (!group.last_piece) return {};
+  SLUICE_TRY(options_.lease->check());
+  SLUICE_TRY(connection_->exec("COMMIT"));
+  ++seq_;
+  return {};
+}
+
+Result<GroupResult> Applier::apply_merged(const Group& group) {
+  SLUICE_ASSIGN(const auto buckets, merge(group.transactions, false));
+  SLUICE_ASSIGN(const auto statements, write_statements(buckets));
+  SLUICE_ASSIGN(const auto packets, packets_of(group, statements));
+  for (const Packet& packet : packets) SLUICE_TRY(run_packet(packet));
+  SLUICE_TRY(commit(group));
+  GroupResult result;
+  result.rows = rows_of(group);
+  return result;
+}
+
+Status Applier::set_foreign_key_checks(bool on) {
+  if (foreign_key_checks_ == static_cast<int>(on)) return {};
+  SLUICE_TRY(connection_->exec(on ? "SET SESSION foreign_key_checks=1" : "SET SESSION foreign_key_checks=0"));
+  foreign_key_checks_ = on ? 1 : 0;
+  return {};
+}
+
+Result<GroupResult> Applier::apply_plainly(const Group& group) {
+  GroupResult result;
+  if (group.first_piece) SLUICE_TRY(connection_->exec("START TRANSACTION"));
+  SLUICE_ASSIGN(const auto buckets, merge(group.transactions, true));
+  for (const Bucket& bucket : buckets) {
+    SLUICE_ASSIGN(const auto statements, write_statements(std::span(&bucket, 1)));
+    for (const Statement& statement : statements) SLUICE_TRY(run_plain(group, statement, result));
+  }
+  if (group.last_piece) {
+    Packet packet;
+    packet.guard_from = 0;
+    packet.sql = checkpoint_of(group);
+    SLUICE_TRY(run_packet(packet));
+  }
+  SLUICE_TRY(commit(group));
+  result.rows = rows_of(group);
+  return result;
+}
+
+Status Applier::run_plain(const Group& group, const Statement& statement, GroupResult& result) {
+  const Change& change = first_change(statement);
+  // The window's REPLACE of a key change follows its removal, which has recorded the children already.
+  const bool recheck = change.row->recheck && statement.bucket->action != Action::kReplace;
+  if (recheck && group.cascades) {
+    SLUICE_ASSIGN(const auto rows,
+                  rows_to_recheck(*connection_, *group.cascades, *statement.bucket->plan, change.row->before));
+    std::string sql;
+    SLUICE_TRY(add_rechecks_sql(sql, options_.owner, rows));
+    if (!sql.empty()) SLUICE_TRY(connection_->exec(sql));
+  }
+  SLUICE_TRY(set_foreign_key_checks(statement.foreign_key_checks));
+  SLUICE_TRY(options_.lease->check());
+  const auto done = connection_->exec(statement.sql);
+  if (done.ok()) {
+    if (!statement.counted || done->matched_rows == statement.rows) return {};
+    return resolve(statement,
+                   Error(ErrorCode::ROW_CONFLICT, verb_of(statement.bucket->action) + ": the row does not exist"),
+                   result);
+  }
+  if (done.error().code() == ErrorCode::DUPLICATE_KEY && statement.counted)
+    return resolve(statement,
+                   Error(ErrorCode::ROW_CONFLICT, verb_of(statement.bucket->action) + ": " + done.error().cause()),
+                   result);
+  return done.error().with_object(name_of(statement)).with_position(change.transaction->end.to_string());
+}
+
+Status Applier::resolve(const Statement& statement, const Error& why, GroupResult& result) {
+  const Error named =
+      why.with_object(name_of(statement)).with_position(first_change(statement).transaction->end.to_string());
+  if (options_.on_conflict == ConflictPolicy::kStop) return named;
+  if (options_.on_conflict == ConflictPolicy::kOverwrite) SLUICE_TRY(overwrite(statement));
+  const std::string_view how = options_.on_conflict == ConflictPolicy::kOverwrite ? "overwritten" : "skipped";
+  log::warn(kLog, "a conflict was resolved by the project's policy", {{"how", how}, {"conflict", named}});
+  result.conflicts.push_back(std::string(how) + ": " + named.object() + " at " + named.position() + ": " +
+                             named.cause());
+  return {};
+}
+
+// Makes the end state of the change true. Without foreign key checks, so that removing what is in the way does not
+// cascade.
+Status Applier::overwrite(const Statement& statement) {
+  const TablePlan& plan = *statement.bucket->plan;
+  const Change& change = first_change(statement);
+  if (statement.bucket->action == Action::kDelete) return {};
+  SLUICE_TRY(set_foreign_key_checks(false));
+  if (statement.bucket->action == Action::kUpdate && !plan.keyless()) {
+    SLUICE_ASSIGN(const std::string removal, delete_statement(plan, change.before));
+    SLUICE_TRY(connection_->exec(removal));
+  }
+  SLUICE_ASSIGN(const std::string replacement, replace_statement(plan, change.after));
+  SLUICE_TRY(connection_->exec(replacement));
+  return {};
+}
+
+}  // namespace sluice::database
