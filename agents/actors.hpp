@@ -11,6 +11,11 @@
 #include "core/result.hpp"
 #include "sluice/cluster/v1/cluster.pb.h"
 
+namespace sluice::agents::full_import {
+struct ImportJob;      // components/full_import/import_job.hpp
+struct ImportOutcome;
+}  // namespace sluice::agents::full_import
+
 namespace sluice::agents {
 
 // ---- supervisor
@@ -61,8 +66,29 @@ using coordinator_link_actor = caf::typed_actor<caf::reacts_to<StatusMessage>>;
 // Carries leases and desired states to the components. Never blocks: the streams have threads of their own.
 using local_service_actor = caf::typed_actor<caf::reacts_to<CommandMessage>>;
 
+// ---- full import
+// -----------------------------------------------------------------------------------------------------
+
+struct ImportJobMessage {
+  std::shared_ptr<const full_import::ImportJob> job;
+};
+struct ImportOutcomeMessage {
+  std::shared_ptr<const full_import::ImportOutcome> outcome;
+};
+using import_begin_atom = caf::atom_constant<caf::atom("sl_impbeg")>;
+using import_stop_atom = caf::atom_constant<caf::atom("sl_impstop")>;
+
+// Does one job at a time over its own connections. Detached: it blocks. The answer gives back the planner's credit.
+using import_worker_actor = caf::typed_actor<caf::replies_to<ImportJobMessage>::with<ImportOutcomeMessage>>;
+
+// Owner of the ImportPlan. Its credit is one job per worker. Never blocks.
+using import_planner_actor = caf::typed_actor<caf::reacts_to<import_begin_atom>,  // start the workers
+                                              caf::reacts_to<import_stop_atom>>;  // hand out no more jobs
+
 }  // namespace sluice::agents
 
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::ImportJobMessage)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::ImportOutcomeMessage)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::NodeDesiredMessage)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::LeaseMessage)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::HelloMessage)

@@ -74,8 +74,10 @@ struct TableRow {
   uint64_t rows = 0, bytes = 0;
   double seconds = 0;
   std::string definition;     // TableSchema::encode() of the source at A
+  std::string table_id;       // the source server's id of the table at A: shows TRUNCATE and RENAME; may be empty
 };
 Result<std::vector<TableRow>> read_tables(mysql::Connection&, const Owner&);
+Result<std::optional<TableRow>> read_table_row(mysql::Connection&, const Owner&, const TableName& source);
 Status write_table(mysql::Connection&, const Owner&, const TableRow&);  // insert or replace, under the fence
 
 struct ChunkRow {
@@ -86,6 +88,8 @@ struct ChunkRow {
   uint64_t rows = 0, bytes = 0;
 };
 Result<std::vector<ChunkRow>> read_chunks(mysql::Connection&, const Owner&, const TableName&, uint32_t round);
+// The finished chunk with this table, round and number, or none.
+Result<std::optional<ChunkRow>> read_chunk(mysql::Connection&, const Owner&, const ChunkRow&);
 // INSERT for the end of the chunk's own transaction: finished rows only ever commit together with the chunk's data.
 // Affects no row (and so must be checked by the caller) when the fence is newer.
 std::string chunk_sql(const Owner&, const ChunkRow&);

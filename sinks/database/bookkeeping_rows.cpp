@@ -52,17 +52,16 @@ Result<TableRow> table_row(const std::vector<std::optional<std::string>>& cells)
   SLUICE_ASSIGN(row.bytes, sql::number_of(cells[10]));
   row.seconds = std::strtod(sql::text_of(cells[11]).c_str(), nullptr);
   row.definition = sql::text_of(cells[12]);
+  row.table_id = sql::text_of(cells[13]);
   return row;
 }
 
-}  // namespace
-
-Result<std::vector<TableRow>> read_tables(mysql::Connection& connection, const Owner& owner) {
-  SLUICE_ASSIGN(auto found,
-                connection.query("SELECT source_database, source_table, target_database, target_table, state, round, "
-                                 "window_start, window_end, keyless, row_count, byte_count, seconds, definition FROM " +
-                                 sql::table(owner, "table_state") + " WHERE project = " + mysql::quoted(owner.project) +
-                                 " ORDER BY source_database, source_table"));
+Result<std::vector<TableRow>> select_tables(mysql::Connection& connection, const Owner& owner,
+                                            const std::string& where) {
+  SLUICE_ASSIGN(auto found, connection.query("SELECT source_database, source_table, target_database, target_table, "
+                                             "state, round, window_start, window_end, keyless, row_count, byte_count, "
+                                             "seconds, definition, table_id FROM " +
+                                             sql::table(owner, "table_state") + where));
   std::vector<TableRow> rows;
   for (const auto& cells : found.rows) {
     SLUICE_ASSIGN(TableRow row, table_row(cells));
@@ -71,35 +70,11 @@ Result<std::vector<TableRow>> read_tables(mysql::Connection& connection, const O
   return rows;
 }
 
-Status write_table(mysql::Connection& connection, const Owner& owner, const TableRow& row) {
-  std::string statement =
-      "INSERT INTO " + sql::table(owner, "table_state") +
-      " (project, source_database, source_table, target_database, target_table, state, round, window_start, "
-      "window_end, keyless, row_count, byte_count, seconds, definition) SELECT project";
-  for (const std::string_view text : {std::string_view(row.source.database), std::string_view(row.source.table),
-                                      std::string_view(row.target.database), std::string_view(row.target.table),
-                                      kTableStates[static_cast<size_t>(row.state)]}) {
-    statement += ", " + mysql::quoted(text);
-  }
-  statement += ", " + std::to_string(row.round) + ", " + sql::position(row.window_start) + ", " +
-               sql::position(row.window_end) + (row.keyless ? ", 1, " : ", 0, ") + std::to_string(row.rows) + ", " +
-               std::to_string(row.bytes) + ", " + real(row.seconds) + ", " + mysql::quoted(row.definition);
-  statement += sql::from_own_fence(owner) + " ON DUPLICATE KEY UPDATE ";
-  bool first = true;
-  for (const std::string_view name : {"target_database", "target_table", "state", "round", "window_start", "window_end",
-                                      "keyless", "row_count", "byte_count", "seconds", "definition"}) {
-    if (!first) statement += ", ";
-    first = false;
-    statement += std::string(name) + " = VALUES(" + std::string(name) + ")";
-  }
-  return exec_fenced(connection, owner, statement);
-}
-
-Result<std::vector<ChunkRow>> read_chunks(mysql::Connection& connection, const Owner& owner, const TableName& table,
-                                          uint32_t round) {
-  SLUICE_ASSIGN(auto found, connection.query("SELECT number, key_range, row_count, byte_count FROM " +
-                                             sql::table(owner, "chunk") + where_table(owner, table) +
-                                             " AND round = " + std::to_string(round) + " ORDER BY number"));
+Result<std::vector<ChunkRow>> select_chunks(mysql::Connection& connection, const Owner& owner, const TableName& table,
+                                            uint32_t round, const std::string& rest) {
+  SLUICE_ASSIGN(auto found,
+                connection.query("SELECT number, key_range, row_count, byte_count FROM " + sql::table(owner, "chunk") +
+                                 where_table(owner, table) + " AND round = " + std::to_string(round) + rest));
   std::vector<ChunkRow> rows;
   for (const auto& cells : found.rows) {
     ChunkRow row{table, round, 0, sql::text_of(cells[1]), 0, 0};
@@ -109,6 +84,57 @@ Result<std::vector<ChunkRow>> read_chunks(mysql::Connection& connection, const O
     rows.push_back(std::move(row));
   }
   return rows;
+}
+
+}  // namespace
+
+Result<std::vector<TableRow>> read_tables(mysql::Connection& connection, const Owner& owner) {
+  return select_tables(connection, owner,
+                       " WHERE project = " + mysql::quoted(owner.project) + " ORDER BY source_database, source_table");
+}
+
+Result<std::optional<TableRow>> read_table_row(mysql::Connection& connection, const Owner& owner,
+                                               const TableName& source) {
+  SLUICE_ASSIGN(auto rows, select_tables(connection, owner, where_table(owner, source)));
+  if (rows.empty()) return std::optional<TableRow>{};
+  return std::optional(std::move(rows[0]));
+}
+
+Status write_table(mysql::Connection& connection, const Owner& owner, const TableRow& row) {
+  std::string statement =
+      "INSERT INTO " + sql::table(owner, "table_state") +
+      " (project, source_database, source_table, target_database, target_table, state, round, window_start, "
+      "window_end, keyless, row_count, byte_count, seconds, definition, table_id) SELECT project";
+  for (const std::string_view text : {std::string_view(row.source.database), std::string_view(row.source.table),
+                                      std::string_view(row.target.database), std::string_view(row.target.table),
+                                      kTableStates[static_cast<size_t>(row.state)]}) {
+    statement += ", " + mysql::quoted(text);
+  }
+  statement += ", " + std::to_string(row.round) + ", " + sql::position(row.window_start) + ", " +
+               sql::position(row.window_end) + (row.keyless ? ", 1, " : ", 0, ") + std::to_string(row.rows) + ", " +
+               std::to_string(row.bytes) + ", " + real(row.seconds) + ", " + mysql::quoted(row.definition) + ", " +
+               mysql::quoted(row.table_id);
+  statement += sql::from_own_fence(owner) + " ON DUPLICATE KEY UPDATE ";
+  bool first = true;
+  for (const std::string_view name : {"target_database", "target_table", "state", "round", "window_start", "window_end",
+                                      "keyless", "row_count", "byte_count", "seconds", "definition", "table_id"}) {
+    if (!first) statement += ", ";
+    first = false;
+    statement += std::string(name) + " = VALUES(" + std::string(name) + ")";
+  }
+  return exec_fenced(connection, owner, statement);
+}
+
+Result<std::vector<ChunkRow>> read_chunks(mysql::Connection& connection, const Owner& owner, const TableName& table,
+                                          uint32_t round) {
+  return select_chunks(connection, owner, table, round, " ORDER BY number");
+}
+
+Result<std::optional<ChunkRow>> read_chunk(mysql::Connection& connection, const Owner& owner, const ChunkRow& wanted) {
+  SLUICE_ASSIGN(auto rows, select_chunks(connection, owner, wanted.table, wanted.round,
+                                         " AND number = " + std::to_string(wanted.number)));
+  if (rows.empty()) return std::optional<ChunkRow>{};
+  return std::optional(std::move(rows[0]));
 }
 
 std::string chunk_sql(const Owner& owner, const ChunkRow& row) {

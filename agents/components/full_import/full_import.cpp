@@ -1,0 +1,144 @@
+#include "agents/components/full_import/full_import.hpp"
+
+#include <charconv>
+
+#include "agents/components/full_import/import_actor.hpp"
+#include "core/log.hpp"
+#include "engines/mysql/catalog.hpp"
+
+namespace sluice::agents {
+namespace full_import {
+namespace {
+
+constexpr std::string_view kLog = "full_import";
+constexpr size_t kDefaultWorkers = 4, kMaxWorkers = 64;
+constexpr uint64_t kDefaultMemory = 512ULL << 20, kMinQueue = 8ULL << 20;
+
+Result<ImportSettings> settings_of(const cluster::v1::ComponentSpec& spec, std::shared_ptr<Lease> lease) {
+  ImportSettings settings;
+  settings.source = net::from_proto(spec.source());
+  settings.target = net::from_proto(spec.target());
+  SLUICE_ASSIGN(settings.mapping, net::mapping_of(spec));
+  settings.owner = {spec.project_id(), spec.component_id(), spec.epoch(), settings.mapping.meta_database()};
+  settings.lease = std::move(lease);
+  settings.allow_not_empty = spec.allow_not_empty();
+  settings.truncate_target = spec.truncate_target();
+  const size_t wanted = std::max(spec.readers(), spec.writers());
+  settings.workers = std::min(wanted == 0 ? kDefaultWorkers : wanted, kMaxWorkers);
+  const uint64_t memory = spec.memory_bytes() == 0 ? kDefaultMemory : spec.memory_bytes();
+  settings.queue_bytes = std::max(memory / 4, kMinQueue);
+  return settings;
+}
+
+// "database.table" or "database.table#round": with a round, a finished copy of this round or an older one is void.
+Result<PlannedTable> wanted_table(std::string text, const TableMapping& mapping) {
+  PlannedTable table;
+  if (const size_t mark = text.rfind('#'); mark != std::string::npos) {
+    const auto [end, failure] = std::from_chars(text.data() + mark + 1, text.data() + text.size(), table.recopy_above);
+    if (failure == std::errc{} && end == text.data() + text.size()) text.resize(mark);
+  }
+  SLUICE_ASSIGN(table.source, parse_table_pattern(text));
+  table.target = mapping.target_of(table.source.database, table.source.table);
+  return table;
+}
+
+// The tables of the source in scope, or those that the specification names, with estimates where the source has them.
+Result<std::vector<PlannedTable>> tables_of(const ImportSettings& settings, const cluster::v1::ComponentSpec& spec) {
+  mysql::ConnectOptions options;
+  options.purpose = mysql::Purpose::kCatalog;
+  options.application = "sluice full-import";
+  SLUICE_ASSIGN(auto source, mysql::Connection::open(settings.source, options));
+  SLUICE_ASSIGN(const auto infos, mysql::list_tables(*source, settings.mapping));
+  std::map<TableName, uint64_t> estimates;
+  std::vector<PlannedTable> tables;
+  for (const auto& info : infos) {
+    if (info.type == "VIEW" || info.type == "SEQUENCE") continue;
+    estimates[info.name] = info.rows_estimated;
+    if (spec.tables_size() > 0) continue;
+    if (info.type != "BASE TABLE")
+      return Error(ErrorCode::UNSUPPORTED, "a table of type " + info.type + " cannot be copied exactly; exclude it",
+                   info.name.to_string());
+    tables.push_back(
+        {info.name, settings.mapping.target_of(info.name.database, info.name.table), info.rows_estimated, 0});
+  }
+  for (const std::string& text : spec.tables()) {
+    SLUICE_ASSIGN(PlannedTable table, wanted_table(text, settings.mapping));
+    table.rows_estimated = estimates[table.source];
+    tables.push_back(std::move(table));
+  }
+  return tables;
+}
+
+// What bookkeeping a full import without Struct-Transfer needs, and the sole right to write.
+Status take_the_target(const ImportSettings& settings) {
+  mysql::ConnectOptions options;
+  options.application = "sluice full-import";
+  SLUICE_TRY(settings.lease->check());
+  {
+    SLUICE_ASSIGN(auto connection, mysql::Connection::open(settings.target, options));
+    SLUICE_TRY(database::create_bookkeeping(*connection, settings.owner.meta_database));
+  }
+  SLUICE_TRY(settings.lease->check());
+  return database::take_over(settings.target, settings.owner);
+}
+
+void note(const ImportOutcome& outcome, ImportProgress& progress) {
+  const TableName& table = outcome.job->source;
+  if (outcome.needs_copy) progress.set_state(table, "NEEDS_COPY", false);
+  if (outcome.closed) progress.set_state(table, "COPIED", true);
+  if (outcome.error) progress.set_state(table, "FAILED", false);
+  if (outcome.duplicates > 0) {
+    const std::string text = table.to_string() + ": " + std::to_string(outcome.duplicates) +
+                             " rows exist already on the target and were kept";
+    progress.warn(outcome.conflicts.empty() ? text : text + ", the first: " + outcome.conflicts.front());
+    for (const auto& conflict : outcome.conflicts)
+      log::warn(kLog, "row kept", {{"table", table.to_string()}, {"conflict", conflict}});
+  }
+}
+
+uint64_t throttle_of(const ComponentContext& context) {
+  const auto desired = context.desired();
+  return desired.throttle_rows_per_second() > 0 ? desired.throttle_rows_per_second()
+                                                : context.spec().throttle_rows_per_second();
+}
+
+Status run(ComponentContext& context) {
+  SLUICE_ASSIGN(const ImportSettings settings, settings_of(context.spec(), context.lease()));
+  ImportShared shared(settings.queue_bytes);
+  SLUICE_TRY(take_the_target(settings));
+  SLUICE_ASSIGN(auto tables, tables_of(settings, context.spec()));
+  for (const auto& table : tables) shared.progress.add_table(table.source, table.target, table.rows_estimated);
+  log::info(kLog, "starts",
+            {{"tables", tables.size()}, {"workers", settings.workers}, {"epoch", settings.owner.epoch}});
+  ImportPlan plan(std::move(tables), settings.workers);
+  ImportRun actors{plan};
+  actors.workers = settings.workers;
+  actors.make_worker = [&] { return std::make_unique<ImportWorker>(settings, shared); };
+  actors.on_outcome = [&](const ImportOutcome& outcome) { note(outcome, shared.progress); };
+  actors.tick = [&] {
+    shared.throttle.set_rate(throttle_of(context));
+    shared.progress.publish(context);
+    return context.desired().stop();
+  };
+  actors.give_up = [&] { shared.stop = true; };
+  actors.tick();
+  run_import_actors(actors);
+  shared.progress.publish(context);
+  if (plan.error()) return *plan.error();
+  if (!plan.complete()) {
+    log::info(kLog, "stopped as desired");
+    return {};
+  }
+  context.update([&](cluster::v1::ComponentStatus& status) {
+    *status.mutable_full_import()->mutable_window_end() = net::to_proto(plan.window_end());
+  });
+  log::info(kLog, "finished", {{"window_end", plan.window_end().to_string()}});
+  return {};
+}
+
+}  // namespace
+}  // namespace full_import
+
+Status run_full_import(ComponentContext& context) { return full_import::run(context); }
+
+}  // namespace sluice::agents
