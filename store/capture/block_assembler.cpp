@@ -17,7 +17,7 @@ BlockAssembler::BlockAssembler(const AssemblerOptions& options, const TableMappi
 void BlockAssembler::connected(const Position& position, const LastTransaction& last,
                                std::function<Position()> safe_resume) {
   position_ = emitted_ = began_ = position;
-  last_ = last;
+  last_ = handed_last_ = last;
   expected_.reset();
   if (last.known()) expected_ = last;
   safe_resume_ = std::move(safe_resume);
@@ -186,6 +186,8 @@ Status BlockAssembler::on_idle() {
 Status BlockAssembler::heartbeat_if_due() {
   if (in_transaction_ || complete_ || position_ == emitted_) return {};
   if (now() - emitted_at_ < options_.heartbeat_every) return {};
+  // No transaction is known by which a reader could start before a prepared XA branch: stay before it.
+  if (!last_.known() && !passed_ && safe_resume_ && compare_in_log(safe_resume_(), position_) < 0) return {};
   add_heartbeat(builder_);
   return emit(builder_);
 }
@@ -241,12 +243,14 @@ Status BlockAssembler::emit(BatchBuilder& builder) {
   }
   complete_ = false;
   emitted_at_ = now();
-  NewBlock block{std::move(batch), std::move(new_schemas_), last_};
-  new_schemas_.clear();
-  if (safe_resume_) {
-    Position safe = safe_resume_();
-    if (compare_in_log(safe, block.last.before) < 0) block.last.before = safe;
+  if (!(handed_last_ == last_)) {
+    LastTransaction handed = last_;
+    Position safe = safe_resume_ ? safe_resume_() : Position();
+    if (!safe.empty() && compare_in_log(safe, handed.before) < 0) handed.before = safe;
+    handed_last_ = std::move(handed);
   }
+  NewBlock block{std::move(batch), std::move(new_schemas_), handed_last_};
+  new_schemas_.clear();
   return sink_.write(std::move(block));
 }
 

@@ -44,8 +44,10 @@ class BlockAssembler final : public mysql::BinlogHandler {
   // The connection is gone: hands on what is complete and forgets the rest.
   Status disconnected();
 
-  const Position& position() const { return position_; }     // read up to here, nothing open
-  const LastTransaction& last() const { return last_; }      // to be given to the next connected()
+  const Position& position() const { return position_; }  // read up to here, nothing open
+  // What the next connection needs: the log was handed on up to emitted(), the last transaction is handed_last().
+  const Position& emitted() const { return emitted_; }
+  const LastTransaction& handed_last() const { return handed_last_; }
   bool checking() const { return expected_.has_value(); }    // the last transaction has not come yet
   const std::string& current_gtid() const { return gtid_; }  // of the open transaction
 
@@ -84,6 +86,7 @@ class BlockAssembler final : public mysql::BinlogHandler {
   Position began_;        // position at connected()
   Position emitted_;      // position of the last block
   LastTransaction last_;  // of what was handed on or passed over
+  LastTransaction handed_last_;  // the same as it went with the last block: not past a prepared XA branch
   std::optional<LastTransaction> expected_;
 
   BatchBuilder builder_;   // complete transactions, then the open one

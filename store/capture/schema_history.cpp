@@ -80,6 +80,9 @@ uint32_t random_server_id() {
   return std::uniform_int_distribution<uint32_t>(1U << 30, ~0U)(random);
 }
 
+SchemaHistory::SchemaHistory(const Endpoint& source, const TableMapping& scope) : source_(source), scope_(scope) {}
+SchemaHistory::~SchemaHistory() = default;
+
 void SchemaHistory::seed(const SchemaPtr& schema) { tables_[{schema->database, schema->name}] = schema; }
 
 void SchemaHistory::at(const Position& position, const std::string& open_gtid) {

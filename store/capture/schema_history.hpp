@@ -26,7 +26,8 @@ uint32_t random_server_id();
 
 class SchemaHistory final : public mysql::SchemaSource {
  public:
-  SchemaHistory(const Endpoint& source, const TableMapping& scope) : source_(source), scope_(scope) {}
+  SchemaHistory(const Endpoint& source, const TableMapping& scope);
+  ~SchemaHistory() override;
 
   // The definition that a table had at the resume position.
   void seed(const SchemaPtr& schema);

@@ -8,8 +8,8 @@
 // source still has it. After any error of a write or sync, health() fails and nothing is written any more: the process
 // that owns the log ends.
 //
-// Threads: begin_incarnation, append, discard_open and set_start belong to one writer thread. Everything else may be
-// called from any thread. The folder belongs to one process (RocksDB's LOCK); open_read_only needs no lock.
+// Threads: begin_incarnation, append and discard_open belong to one writer thread. Everything else may be called from
+// any thread. The folder belongs to one process (RocksDB's LOCK); open_read_only needs no lock.
 #pragma once
 
 #include <atomic>

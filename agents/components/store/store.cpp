@@ -1,0 +1,167 @@
+#include "agents/components/store/store.hpp"
+
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <mutex>
+
+#include "core/log.hpp"
+#include "store/capture/source_poller.hpp"
+#include "store/pipeline.hpp"
+#include "store/serve/log_service.hpp"
+
+namespace sluice::agents {
+namespace {
+
+using cluster::v1::ComponentStatus;
+
+constexpr auto kLook = std::chrono::milliseconds(200);
+constexpr auto kRetentionEvery = std::chrono::seconds(60);
+constexpr uint64_t kFreeDiskLeast = 256ULL << 20;
+constexpr uint32_t kRetentionHoursDefault = 24 * 7;
+
+// Capture stops, with a typed error, before the disk is full.
+Status check_disk(const std::string& folder) {
+  struct statvfs disk;
+  if (statvfs(folder.c_str(), &disk) != 0) return Error(ErrorCode::IO_ERROR, "cannot look at the disk", folder);
+  uint64_t free = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+  if (free >= kFreeDiskLeast) return {};
+  return Error(ErrorCode::DISK_FULL, "only " + std::to_string(free >> 20) + " MiB are free", folder);
+}
+
+std::string listen_address(const cluster::v1::ComponentBoot& boot) {
+  if (boot.listen_host().starts_with("unix")) return "unix:" + boot.data_dir() + "/store.sock";
+  return (boot.listen_host().empty() ? "127.0.0.1" : boot.listen_host()) + ":0";
+}
+
+uint64_t share(uint64_t memory_bytes, uint64_t least, uint64_t most) {
+  return memory_bytes ? std::clamp(memory_bytes / 16, least, most) : most;
+}
+
+// The parts of a running Store, and what their threads report.
+class StoreComponent {
+ public:
+  explicit StoreComponent(ComponentContext& context) : context_(context), spec_(context.spec()) {}
+
+  Status run() {
+    SLUICE_TRY(start());
+    uint64_t revision = context_.desired().revision();
+    auto expired_at = std::chrono::steady_clock::now();
+    for (;;) {
+      auto desired = context_.wait_desired(revision, kLook);
+      revision = desired.revision();
+      if (desired.stop()) return stop();
+      if (auto ended = pipeline_->outcome()) {
+        Status result = *ended;
+        (void)stop();
+        return result;
+      }
+      SLUICE_TRY(log_->health());
+      SLUICE_TRY(check_disk(context_.boot().data_dir()));
+      report(revision);
+      if (std::chrono::steady_clock::now() - expired_at < kRetentionEvery) continue;
+      expired_at = std::chrono::steady_clock::now();
+      SLUICE_TRY(expire());
+    }
+  }
+
+ private:
+  Status start() {
+    const auto& boot = context_.boot();
+    SLUICE_TRY(check_disk(boot.data_dir()));
+    store::LogOptions options;
+    options.path = boot.data_dir() + "/log";
+    options.cache_bytes = share(spec_.memory_bytes(), 4 << 20, 32 << 20);
+    options.write_buffer_bytes = share(spec_.memory_bytes(), 4 << 20, 32 << 20);
+    SLUICE_ASSIGN(log_, store::Log::open(options));
+    std::string address = listen_address(boot);
+    SLUICE_ASSIGN(server_, store::LogServer::start({address, Secret(boot.token())}, *log_, source_));
+    address_ = address.starts_with("unix:") ? address
+                                            : address.substr(0, address.rfind(':') + 1) + std::to_string(server_->port());
+    store::PipelineOptions pipeline;
+    pipeline.capture.source = net::from_proto(spec_.source());
+    SLUICE_ASSIGN(pipeline.capture.scope, net::mapping_of(spec_));
+    pipeline.capture.start = net::from_proto(spec_.start());
+    pipeline.capture.start_time_us = spec_.start_time_us();
+    pipeline.credit_bytes = share(spec_.memory_bytes(), 2 << 20, 16 << 20);
+    pipeline.lease = context_.lease();
+    pipeline.events.started = [this](const store::StartRow& start) {
+      std::lock_guard lock(mutex_);
+      start_ = start.position;
+    };
+    pipeline.events.connected = [this] {
+      std::lock_guard lock(mutex_);
+      connected_ = true;
+      retrying_.reset();
+    };
+    pipeline.events.retrying = [this](const Error& error) {
+      std::lock_guard lock(mutex_);
+      retrying_ = error;
+    };
+    poller_ = std::make_unique<store::SourcePoller>(pipeline.capture.source, source_);
+    pipeline_ = store::StorePipeline::start(std::move(pipeline), *log_, source_);
+    return {};
+  }
+
+  Status stop() {
+    pipeline_->stop();
+    report(context_.desired().revision());
+    server_->stop();
+    poller_.reset();
+    return {};
+  }
+
+  void report(uint64_t revision) {
+    auto status = log_->status();
+    auto sample = source_.get();
+    std::unique_lock lock(mutex_);
+    auto start = start_;
+    auto retrying = retrying_;
+    bool connected = connected_;
+    lock.unlock();
+    context_.update([&](ComponentStatus& out) {
+      out.set_desired_revision(revision);
+      out.set_state(retrying ? cluster::v1::RETRYING : connected ? cluster::v1::RUNNING : cluster::v1::STARTING);
+      out.clear_error();
+      if (retrying) *out.mutable_error() = net::to_proto(*retrying);
+      auto* store = out.mutable_store();
+      store->set_address(address_);
+      if (!start.empty()) *store->mutable_start() = net::to_proto(start);
+      *store->mutable_end() = net::to_proto(status.end);
+      *store->mutable_source_end() = net::to_proto(sample.end);
+      store->set_source_asked_us(sample.asked_us);
+      store->set_bytes(log_->bytes_on_disk());
+    });
+  }
+
+  Status expire() {
+    int64_t hours = spec_.store_retention_hours() ? spec_.store_retention_hours() : kRetentionHoursDefault;
+    auto count = log_->expire(system_clock().unix_time_us() - hours * 3'600'000'000);
+    return count.ok() ? Status() : Status(count.error());
+  }
+
+  ComponentContext& context_;
+  const cluster::v1::ComponentSpec& spec_;
+  std::mutex mutex_;  // of what capture's thread reports
+  Position start_;
+  std::optional<Error> retrying_;
+  bool connected_ = false;
+
+  // Each outlives those after it, which use it.
+  store::SourceState source_;
+  std::unique_ptr<store::Log> log_;
+  std::unique_ptr<store::LogServer> server_;
+  std::unique_ptr<store::SourcePoller> poller_;
+  std::string address_;
+  std::unique_ptr<store::StorePipeline> pipeline_;
+};
+
+}  // namespace
+
+Status run_store(ComponentContext& context) {
+  StoreComponent component(context);
+  return component.run();
+}
+
+}  // namespace sluice::agents

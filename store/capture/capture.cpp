@@ -1,0 +1,205 @@
+#include "store/capture/capture.hpp"
+
+#include <algorithm>
+
+#include "core/log.hpp"
+#include "engines/mysql/connection.hpp"
+#include "engines/mysql/positions.hpp"
+
+namespace sluice::store {
+namespace {
+
+constexpr std::chrono::milliseconds kBackOffFirst{200}, kBackOffMost{10'000};
+constexpr std::chrono::milliseconds kXaPatience{30'000};
+constexpr int kStartRounds = 5;
+
+Result<std::unique_ptr<mysql::Connection>> connect(const Endpoint& source) {
+  mysql::ConnectOptions options;
+  options.purpose = mysql::Purpose::kCatalog;
+  options.application = "sluice store";
+  return mysql::Connection::open(source, options);
+}
+
+// Tells the history where reading stands whenever it is asked.
+class DefinitionsHere final : public mysql::SchemaSource {
+ public:
+  DefinitionsHere(SchemaHistory& history, const BlockAssembler& assembler) : history_(history), assembler_(assembler) {}
+  Result<SchemaPtr> table(const TableName& name) override {
+    history_.at(assembler_.position(), assembler_.current_gtid());
+    return history_.table(name);
+  }
+
+ private:
+  SchemaHistory& history_;
+  const BlockAssembler& assembler_;
+};
+
+// Reads up to the first transaction.
+class FirstCommit final : public mysql::BinlogHandler {
+ public:
+  int64_t time_us = 0;
+  Status on_begin(const Begin& begin) override {
+    time_us = begin.commit_time_us;
+    return Error(ErrorCode::CANCELLED, "looked far enough");
+  }
+  Status on_row(const SchemaPtr&, uint64_t, RowOp, uint16_t, std::span<const ValueView>,
+                std::span<const ValueView>) override {
+    return {};
+  }
+  Status on_ddl(const Ddl&) override { return {}; }
+  Status on_commit(const Commit&) override { return {}; }
+  Status on_rollback() override { return {}; }
+  Status on_heartbeat(const Position&) override { return Error(ErrorCode::CANCELLED, "no transaction at all"); }
+  Status on_idle() override { return {}; }
+  bool wants(std::string_view, std::string_view) override { return false; }
+};
+
+}  // namespace
+
+Capture::Capture(CaptureOptions options, Log& log, const SourceState& source, BlockSink& sink, CaptureEvents events)
+    : options_(std::move(options)),
+      log_(log),
+      sink_(sink),
+      events_(std::move(events)),
+      history_(options_.source, options_.scope),
+      assembler_(options_.assembler, options_.scope, source, sink,
+                 [this](const mysql::DdlStatement& statement) { history_.forget(statement); }),
+      server_id_(random_server_id()) {}
+
+void Capture::stop() {
+  std::lock_guard lock(mutex_);
+  stopped_ = true;
+  if (reader_) reader_->stop();
+  stop_wanted_.notify_all();
+}
+
+Status Capture::run() {
+  SLUICE_TRY(retry([this] { return find_start(); }));
+  {
+    std::lock_guard lock(mutex_);
+    if (stopped_) return {};
+  }
+  SLUICE_TRY(begin());
+  return retry([this] { return read_source(); });
+}
+
+// Tries until success, stop or an error that does not pass by itself.
+Status Capture::retry(const std::function<Status()>& work) {
+  auto back_off = kBackOffFirst;
+  for (;;) {
+    Position before = assembler_.emitted();
+    auto status = work();
+    std::unique_lock lock(mutex_);
+    if (stopped_ || status.ok()) return {};
+    if (status.error().code() == ErrorCode::SERVER_ID_TAKEN) server_id_ = random_server_id();
+    else if (!status.error().retryable() || status.error().code() == ErrorCode::CANCELLED) return status;
+    if (assembler_.emitted() != before) back_off = kBackOffFirst;
+    log::warn("store.capture", "retrying", {{"error", status.error()}, {"after_ms", back_off.count()}});
+    if (events_.retrying) events_.retrying(status.error());
+    if (stop_wanted_.wait_for(lock, back_off, [this] { return stopped_; })) return {};
+    back_off = std::min(back_off * 2, kBackOffMost);
+  }
+}
+
+// The position from which the project starts is on disk before anybody hears of it, and never changes.
+Status Capture::find_start() {
+  SLUICE_ASSIGN(auto known, log_.start());
+  StartRow row;
+  if (known) {
+    row = std::move(*known);
+  } else if (!options_.start.empty()) {
+    row.position = options_.start;
+  } else if (options_.start_time_us) {
+    SLUICE_ASSIGN(row, start_at_time());
+  } else {
+    SLUICE_ASSIGN(row, visible_start());
+  }
+  if (!known) SLUICE_TRY(log_.set_start(row));
+  log::info("store.capture", "start", {{"position", row.position.to_string()}});
+  if (events_.started) events_.started(row);
+  return {};
+}
+
+// A visible position, and all definitions of the scope as of it (exactness.md section 2).
+Result<StartRow> Capture::visible_start() {
+  SLUICE_ASSIGN(auto connection, connect(options_.source));
+  for (int round = 1;; ++round) {
+    StartRow row;
+    SLUICE_ASSIGN(row.time_us, mysql::server_time_us(*connection));
+    SLUICE_ASSIGN(row.position, mysql::visible_position(*connection, kXaPatience));
+    SLUICE_ASSIGN(bool undisturbed, history_.read_scope(row.position));
+    // Definitions that were disturbed are not used: the log's own metadata does, or a typed error tells.
+    if (undisturbed || round == kStartRounds) return row;
+  }
+}
+
+// The beginning of the newest log file whose first transaction is older.
+Result<StartRow> Capture::start_at_time() {
+  SLUICE_ASSIGN(auto connection, connect(options_.source));
+  SLUICE_ASSIGN(auto files, connection->query("SHOW BINARY LOGS"));
+  for (auto file = files.rows.rbegin(); file != files.rows.rend(); ++file) {
+    if (file->empty() || !file->front()) continue;
+    StartRow row;
+    row.position = {*file->front(), 4, {}};
+    row.time_us = options_.start_time_us;
+    FirstCommit first;
+    DefinitionsHere definitions(history_, assembler_);
+    mysql::BinlogOptions options;
+    options.server_id = random_server_id();
+    options.heartbeat_period = std::chrono::milliseconds(100);
+    SLUICE_ASSIGN(auto reader, mysql::BinlogReader::open(options_.source, row.position, options, definitions));
+    auto status = reader->read(first);
+    if (status.error().code() != ErrorCode::CANCELLED) return status.error();
+    if (first.time_us && first.time_us < options_.start_time_us) return row;
+  }
+  return Error(ErrorCode::POSITION_LOST, "the source's oldest log file begins later than the start time that was asked for");
+}
+
+Status Capture::begin() {
+  auto status = log_.status();
+  last_ = status.last;
+  if (status.started) {
+    resume_ = status.end;
+    SLUICE_TRY(log_.for_each_table([this](SchemaPtr schema) -> Status { return history_.seed(schema), Status(); }));
+  }
+  SLUICE_ASSIGN(auto start, log_.start());
+  if (resume_.empty()) resume_ = start->position;
+  return sink_.begin(resume_, status.started ? 0 : start->time_us);
+}
+
+// A source that ends before what was read from it has lost transactions, or was reset.
+Status Capture::check_end(const Position& resume) {
+  SLUICE_ASSIGN(auto connection, connect(options_.source));
+  SLUICE_ASSIGN(auto end, mysql::end_position(*connection));
+  if (!resume.file.empty() && compare_in_log(resume, end) > 0)
+    return Error(ErrorCode::SOURCE_DIVERGED, "the source's log ends at " + end.to_string(), options_.source.display(),
+                 resume.to_string());
+  return {};
+}
+
+Status Capture::read_source() {
+  SLUICE_TRY(check_end(resume_));
+  mysql::BinlogOptions options;
+  options.server_id = server_id_;
+  DefinitionsHere definitions(history_, assembler_);
+  const Position& from = last_.known() ? last_.before : resume_;
+  SLUICE_ASSIGN(auto reader, mysql::BinlogReader::open(options_.source, from, options, definitions));
+  {
+    std::lock_guard lock(mutex_);
+    if (stopped_) return {};
+    reader_ = reader.get();
+  }
+  assembler_.connected(resume_, last_, [reader = reader.get()] { return reader->safe_resume(); });
+  if (events_.connected) events_.connected();
+  auto status = reader->read(assembler_);
+  {
+    std::lock_guard lock(mutex_);
+    reader_ = nullptr;
+  }
+  auto handed_on = assembler_.disconnected();
+  resume_ = assembler_.emitted();
+  last_ = assembler_.handed_last();
+  return handed_on.ok() ? status : handed_on;
+}
+
+}  // namespace sluice::store

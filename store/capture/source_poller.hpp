@@ -1,0 +1,30 @@
+// SourcePoller: asks the source once a second for its end position and time, on a connection and a thread of its own,
+// so that lag is known without writing to the source. While the source does not answer the last sample stays, and grows
+// old.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "core/endpoint.hpp"
+#include "store/serve/source_state.hpp"
+
+namespace sluice::store {
+
+class SourcePoller {
+ public:
+  SourcePoller(const Endpoint& source, SourceState& state);
+  ~SourcePoller();
+
+ private:
+  void run();
+  const Endpoint source_;
+  SourceState& state_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace sluice::store
