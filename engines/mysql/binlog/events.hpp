@@ -91,6 +91,9 @@ Result<Gtid> parse_mysql_tagged_gtid(std::string_view body);
 // Text forms of the sets at the start of each file.
 Result<std::string> parse_mariadb_gtid_list(std::string_view body);
 Result<std::string> parse_previous_gtids(std::string_view body);
+// A set of MySQL with one part for each pair of server and tag: the form that gtids_after() extends. Servers print
+// tagged parts behind the untagged one of the same server.
+Result<std::string> normalize_gtid_set(std::string_view text);
 // The bytes that COM_BINLOG_DUMP_GTID takes for a set in text form.
 Result<std::string> encode_gtid_set(std::string_view text);
 

@@ -212,7 +212,8 @@ bool parse_gtid_group(std::string_view text, std::vector<GtidGroup>* groups) {
 void put(std::string& out, uint64_t value) { out.append(reinterpret_cast<const char*>(&value), 8); }
 }  // namespace
 
-Result<std::string> encode_gtid_set(std::string_view text) {
+namespace {
+Result<std::vector<GtidGroup>> parse_gtid_set(std::string_view text) {
   std::vector<GtidGroup> groups;
   while (!text.empty()) {
     size_t comma = text.find(',');
@@ -223,6 +224,26 @@ Result<std::string> encode_gtid_set(std::string_view text) {
       return Error(ErrorCode::INVALID_ARGUMENT, "not a GTID set of MySQL: " + std::string(part));
     }
   }
+  return groups;
+}
+}  // namespace
+
+Result<std::string> normalize_gtid_set(std::string_view text) {
+  SLUICE_ASSIGN(std::vector<GtidGroup> groups, parse_gtid_set(text));
+  std::string normal;
+  for (const GtidGroup& group : groups) {
+    if (group.intervals.empty()) continue;
+    normal += (normal.empty() ? "" : ",") + uuid_text(group.sid) + (group.tag.empty() ? "" : ":" + group.tag);
+    for (auto [first, end] : group.intervals) {
+      normal += ":" + std::to_string(first);
+      if (end > first + 1) normal += "-" + std::to_string(end - 1);
+    }
+  }
+  return normal;
+}
+
+Result<std::string> encode_gtid_set(std::string_view text) {
+  SLUICE_ASSIGN(std::vector<GtidGroup> groups, parse_gtid_set(text));
   bool tagged = std::any_of(groups.begin(), groups.end(), [](const GtidGroup& g) { return !g.tag.empty(); });
   std::string bytes;
   put(bytes, tagged ? uint64_t{1} << 56 | static_cast<uint64_t>(groups.size()) << 8 | 1 : groups.size());

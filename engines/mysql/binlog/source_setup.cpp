@@ -71,7 +71,11 @@ Result<StartPoint> choose_mariadb(Connection& connection, const Position& from) 
 }
 }  // namespace
 
-Result<StartPoint> choose_start(Connection& connection, const Position& from) {
+Result<StartPoint> choose_start(Connection& connection, const Position& position) {
+  Position from = position;
+  if (!connection.version().mariadb) {
+    SLUICE_ASSIGN(from.gtids, normalize_gtid_set(position.gtids));
+  }
   if (from.empty()) return Error(ErrorCode::INVALID_ARGUMENT, "no position to read the binlog from");
   SLUICE_ASSIGN(std::string log_bin, connection.query_value("SELECT @@global.log_bin"));
   if (log_bin == "0") return Error(ErrorCode::BINLOG_DISABLED, "log_bin is OFF");

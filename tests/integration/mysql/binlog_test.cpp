@@ -1,17 +1,11 @@
 // BinlogReader against a real MariaDB server: what the log's decoder says is what a SELECT says.
-#include "engines/mysql/binlog/reader.hpp"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <cstdio>
-#include <map>
 #include <thread>
 
-#include "engines/mysql/catalog.hpp"
-#include "engines/mysql/connection.hpp"
-#include "engines/mysql/scan.hpp"
+#include "tests/integration/mysql/binlog_recorder.hpp"
 #include "tests/support/mariadb.hpp"
 #include "tests/support/wait.hpp"
 
@@ -20,174 +14,13 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using namespace binlog_testing;
 using testing::MariaDbOptions;
 using testing::MariaDbServer;
-
-constexpr std::chrono::seconds kPatience{60};
-
-std::string text_of(const ValueView& value) {
-  if (value.null) return "NULL";
-  char text[40];
-  switch (value.physical) {
-    case Physical::kInt:
-      return std::to_string(value.i);
-    case Physical::kUInt:
-      return std::to_string(value.u);
-    case Physical::kFloat:
-      std::snprintf(text, sizeof text, "%a", static_cast<double>(value.f));
-      return text;
-    case Physical::kDouble:
-      std::snprintf(text, sizeof text, "%a", value.d);
-      return text;
-    case Physical::kBytes:
-      return "'" + std::string(value.bytes) + "'";
-  }
-  return {};
-}
-
-std::string text_of(std::span<const ValueView> row) {
-  std::string text;
-  for (const ValueView& value : row) text += (text.empty() ? "" : "|") + text_of(value);
-  return text;
-}
 
 Position end_of(MariaDbServer& server) {
   auto row = server.query("SHOW MASTER STATUS").at(0);
   return {*row.at(0), std::stoull(*row.at(1)), server.query_value("SELECT @@global.gtid_binlog_pos")};
-}
-
-class CatalogSource : public SchemaSource {
- public:
-  explicit CatalogSource(const MariaDbServer& server) {
-    ConnectOptions options;
-    options.purpose = Purpose::kCatalog;
-    connection_ = std::move(Connection::open(server.endpoint(), options)).value();
-  }
-  Result<SchemaPtr> table(const TableName& name) override {
-    ++asked;
-    SLUICE_ASSIGN(TableSchema schema, read_table(*connection_, name));
-    return SchemaPtr(std::make_shared<const TableSchema>(std::move(schema)));
-  }
-  int asked = 0;
-
- private:
-  std::unique_ptr<Connection> connection_;
-};
-
-class NoSource : public SchemaSource {
- public:
-  Result<SchemaPtr> table(const TableName&) override { return Error(ErrorCode::NOT_FOUND, "nothing is known"); }
-};
-
-// Writes down what it is told, and stops the reader when `until` is reached.
-class Recorder : public BinlogHandler {
- public:
-  explicit Recorder(Position until)
-      : until_(std::move(until)), deadline_(std::chrono::steady_clock::now() + kPatience) {}
-
-  Status on_begin(const Begin& begin) override {
-    EXPECT_FALSE(open_);
-    open_ = true;
-    gtids.emplace_back(begin.gtid);
-    return note("begin");
-  }
-  Status on_row(const SchemaPtr& schema, uint64_t id, RowOp op, uint16_t, std::span<const ValueView> before,
-                std::span<const ValueView> after) override {
-    EXPECT_TRUE(open_);
-    EXPECT_EQ(schema->id(), id);
-    schemas[schema->name] = schema;
-    auto& table = tables[schema->name];
-    ++rows;
-    if (op != RowOp::kInsert) {
-      auto found = table.find(text_of(before));
-      EXPECT_TRUE(found != table.end()) << "no row " << text_of(before);
-      if (found != table.end() && --found->second == 0) table.erase(found);
-    }
-    if (op != RowOp::kDelete) ++table[text_of(after)];
-    if (!noting_rows) return {};
-    const char* names[] = {"", "insert", "update", "delete"};
-    return note(std::string(names[static_cast<int>(op)]) + " " + schema->name + " " + text_of(before) +
-                (op == RowOp::kUpdate ? " -> " : "") + text_of(after));
-  }
-  Status on_ddl(const Ddl& ddl) override {
-    EXPECT_TRUE(open_);
-    zones.emplace_back(ddl.time_zone);
-    return note("ddl " + std::string(ddl.sql));
-  }
-  Status on_commit(const Commit& commit) override {
-    EXPECT_TRUE(open_);
-    open_ = false;
-    notes.emplace_back("commit");
-    return reached(commit.position());
-  }
-  Status on_rollback() override {
-    EXPECT_TRUE(open_);
-    open_ = false;
-    return note("rollback");
-  }
-  Status on_heartbeat(const Position& position) override {
-    EXPECT_FALSE(open_);
-    return reached(position);
-  }
-  Status on_idle() override {
-    ++idle;
-    if (std::chrono::steady_clock::now() < deadline_) return {};
-    return Error(ErrorCode::TIMED_OUT, "not reached: " + until_.to_string() + ", at " + last.to_string());
-  }
-  bool wants(std::string_view database, std::string_view) override { return database == "t"; }
-
-  std::vector<std::string> notes, gtids, zones;
-  std::map<std::string, std::map<std::string, int>> tables;
-  std::map<std::string, SchemaPtr> schemas;
-  Position last, safe;
-  const BinlogReader* reader = nullptr;
-  bool noting_rows = true;
-  uint64_t rows = 0;
-  int idle = 0;
-
- private:
-  Status note(std::string text) {
-    notes.push_back(std::move(text));
-    return {};
-  }
-  Status reached(const Position& position) {
-    EXPECT_TRUE(last.empty() || compare_in_log(last, position) <= 0)
-        << last.to_string() << " then " << position.to_string();
-    last = position;
-    safe = reader->safe_resume();
-    if (compare_in_log(last, until_) >= 0) return Error(ErrorCode::CANCELLED, "reached");
-    return {};
-  }
-  Position until_;
-  std::chrono::steady_clock::time_point deadline_;
-  bool open_ = false;
-};
-
-BinlogOptions options() {
-  BinlogOptions options;
-  options.server_id = 4711;
-  options.heartbeat_period = std::chrono::milliseconds(200);
-  return options;
-}
-
-Status read_with(const MariaDbServer& server, const Position& from, SchemaSource& source, Recorder& recorder) {
-  SLUICE_ASSIGN(auto reader, BinlogReader::open(server.endpoint(), from, options(), source));
-  recorder.reader = reader.get();
-  Status status = reader->read(recorder);
-  recorder.reader = nullptr;
-  if (status.error().code() == ErrorCode::CANCELLED && status.error().cause() == "reached") return {};
-  return status;
-}
-
-std::map<std::string, int> select_rows(const MariaDbServer& server, const TableSchema& schema) {
-  auto connection = Connection::open(server.endpoint(), {});
-  std::map<std::string, int> rows;
-  auto status = scan_chunk(**connection, schema, Chunk(), [&](std::span<const ValueView> row) {
-    ++rows[text_of(row)];
-    return Status();
-  });
-  EXPECT_TRUE(status.ok()) << status.error().to_string();
-  return rows;
 }
 
 class BinlogTest : public ::testing::Test {
@@ -209,20 +42,20 @@ class BinlogTest : public ::testing::Test {
   // Everything since the start of the test, from its end to ours.
   Recorder& read() {
     recorder_ = std::make_unique<Recorder>(end_of(server()));
-    CatalogSource source(server());
-    Status status = read_with(server(), start_, source, *recorder_);
+    CatalogSource source(server().endpoint());
+    Status status = read_with(server().endpoint(), start_, source, *recorder_);
     EXPECT_TRUE(status.ok()) << status.error().to_string();
     return *recorder_;
   }
   Error read_error() {
     Recorder recorder(end_of(server()));
-    CatalogSource source(server());
-    Status status = read_with(server(), start_, source, recorder);
+    CatalogSource source(server().endpoint());
+    Status status = read_with(server().endpoint(), start_, source, recorder);
     return status.ok() ? Error(ErrorCode::INTERNAL, "it was read without an error") : status.error();
   }
   void expect_same(Recorder& recorder, const std::string& table) {
     ASSERT_TRUE(recorder.schemas.count(table)) << table;
-    EXPECT_EQ(select_rows(server(), *recorder.schemas[table]), recorder.tables[table]) << table;
+    EXPECT_EQ(select_rows(server().endpoint(), *recorder.schemas[table]), recorder.tables[table]) << table;
   }
 
   static MariaDbServer* server_;
@@ -314,7 +147,7 @@ TEST_F(BinlogTest, FullMetadataNeedsNoCatalog) {
       "INSERT INTO t.a VALUES (4294967295,'x','ä',0x01)");
   Recorder recorder(end_of(server()));
   NoSource none;
-  Status status = read_with(server(), start_, none, recorder);
+  Status status = read_with(server().endpoint(), start_, none, recorder);
   ASSERT_TRUE(status.ok()) << status.error().to_string();
   const TableSchema& schema = *recorder.schemas["a"];
   EXPECT_EQ("k", schema.columns[1].name);
@@ -331,7 +164,7 @@ TEST_F(BinlogTest, WithoutMetadataAndCatalogItStops) {
   server().sql("SET GLOBAL binlog_row_metadata=NO_LOG; CREATE TABLE t.a (id INT); INSERT INTO t.a VALUES (1)");
   Recorder recorder(end_of(server()));
   NoSource none;
-  Status status = read_with(server(), start_, none, recorder);
+  Status status = read_with(server().endpoint(), start_, none, recorder);
   ASSERT_FALSE(status.ok());
   EXPECT_EQ("SCHEMA_MISMATCH", status.error().id());
   EXPECT_EQ("t.a", status.error().object());
@@ -361,8 +194,8 @@ TEST_F(BinlogTest, ALargeTransactionIsOne) {
       "USE t; INSERT INTO t.a SELECT seq, REPEAT(CHAR(65 + seq % 26), 200) FROM seq_1_to_200000");
   recorder_ = std::make_unique<Recorder>(end_of(server()));
   recorder_->noting_rows = false;
-  CatalogSource source(server());
-  Status status = read_with(server(), start_, source, *recorder_);
+  CatalogSource source(server().endpoint());
+  Status status = read_with(server().endpoint(), start_, source, *recorder_);
   ASSERT_TRUE(status.ok()) << status.error().to_string();
   EXPECT_EQ(200'000U, recorder_->rows);
   EXPECT_EQ(2U, recorder_->gtids.size());
@@ -549,8 +382,8 @@ TEST_F(BinlogTest, AKilledDumpIsALostConnection) {
     MariaDbServer& server_;
     bool killed_ = false;
   } killer(server());
-  CatalogSource source(server());
-  Status status = read_with(server(), start_, source, killer);
+  CatalogSource source(server().endpoint());
+  Status status = read_with(server().endpoint(), start_, source, killer);
   ASSERT_FALSE(status.ok());
   EXPECT_EQ("CONNECTION_LOST", status.error().id()) << status.error().to_string();
 }
@@ -571,12 +404,12 @@ TEST_F(BinlogTest, AnotherReaderWithTheSameServerIdEndsTheFirst) {
     NoSource none_;
     std::unique_ptr<BinlogReader> other_;
   } rival(server(), start_);
-  CatalogSource source(server());
-  EXPECT_EQ("SERVER_ID_TAKEN", read_with(server(), start_, source, rival).error().id());
+  CatalogSource source(server().endpoint());
+  EXPECT_EQ("SERVER_ID_TAKEN", read_with(server().endpoint(), start_, source, rival).error().id());
 }
 
 TEST_F(BinlogTest, AFrozenServerIsALostConnectionAndStopWorksFromAnotherThread) {
-  CatalogSource source(server());
+  CatalogSource source(server().endpoint());
   BinlogOptions quick = options();
   quick.read_timeout = std::chrono::milliseconds(1000);
   auto reader = std::move(BinlogReader::open(server().endpoint(), start_, quick, source)).value();
