@@ -13,9 +13,9 @@ namespace sluice::agents {
 inline constexpr std::array<std::pair<cluster::v1::ComponentKind, std::string_view>, 6> kKindNames{{
     {cluster::v1::PRECHECK, "precheck"},
     {cluster::v1::STORE, "store"},
-    {cluster::v1::STRUCT_TRANSFER, "struct-transfer"},
-    {cluster::v1::FULL_IMPORT, "full-import"},
-    {cluster::v1::INCR_SYNC, "incr-sync"},
+    {cluster::v1::STRUCT_TRANSFER, "struct_transfer"},
+    {cluster::v1::FULL_IMPORT, "full_import"},
+    {cluster::v1::INCR_SYNC, "incr_sync"},
     {cluster::v1::CHECKER, "checker"},
 }};
 

@@ -12,7 +12,7 @@ void scrub_argv(int argc, char** argv) {
     char* scheme = std::strstr(argv[i], "://");
     if (scheme == nullptr) continue;
     char* user = scheme + 3;
-    // The password ends at the last '@' before the path: an unescaped '@' in it must not show its rest.
+    // Rather too much than too little: a password that was not encoded may hold '@', '/' or '?'.
     char* path = user + std::strcspn(user, "/?#");
     char* colon = static_cast<char*>(std::memchr(user, ':', static_cast<size_t>(path - user)));
     char* at = nullptr;

@@ -6,10 +6,9 @@
 #include "cli/agent_command.hpp"
 #include "cli/args.hpp"
 #include "cli/component_command.hpp"
+#include "core/version.hpp"
 
 namespace {
-
-constexpr const char* kVersion = "0.1.0";
 
 struct Command {
   std::string_view name;
@@ -26,7 +25,7 @@ void print_usage(std::FILE* out) {
   std::fprintf(out,
                "sluice %s - moves databases while they are in use\n\n"
                "Usage: sluice COMMAND [ARGUMENTS]     sluice COMMAND --help\n\nCommands:\n",
-               kVersion);
+               sluice::kVersion);
   for (const Command& command : kCommands)
     if (!command.help.empty())
       std::fprintf(out, "  %-12.*s %.*s\n", static_cast<int>(command.name.size()), command.name.data(),
@@ -43,7 +42,8 @@ int main(int argc, char** argv) {
   for (const Command& command : kCommands)
     if (command.name == name) return command.run(argc - 1, argv + 1);
   if (name == "--help" || name == "-h" || name == "help") return print_usage(stdout), sluice::cli::kExitDone;
-  if (name == "--version" || name == "version") return std::printf("sluice %s\n", kVersion), sluice::cli::kExitDone;
+  if (name == "--version" || name == "version")
+    return std::printf("sluice %s\n", sluice::kVersion), sluice::cli::kExitDone;
   if (!name.empty())
     std::fprintf(stderr, "sluice: unknown command '%.*s'\n\n", static_cast<int>(name.size()), name.data());
   print_usage(stderr);

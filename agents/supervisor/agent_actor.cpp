@@ -16,13 +16,13 @@
 #include "agents/supervisor/supervisor_actor.hpp"
 #include "core/log.hpp"
 #include "core/net/http_server.hpp"
+#include "core/version.hpp"
 
 namespace sluice::agents {
 namespace {
 
 constexpr std::chrono::seconds kSnapshotPatience{5};
 constexpr std::chrono::seconds kFlushPatience{1};
-constexpr const char* kVersion = "0.1.0";
 
 std::string random_node_id() {
   std::random_device random;

@@ -264,7 +264,9 @@ void Supervisor::tick() {
       watch(entry, now);
   }
   static auto live = metrics::gauge("sluice_agent_components_running", "Live component processes of this node");
+  static auto lease = metrics::gauge("sluice_agent_lease_seconds", "Time left of this node's lease");
   live.set(static_cast<double>(running()));
+  lease.set(std::max(0.0, std::chrono::duration<double>(lease_end_ - now).count()));
 }
 
 // Before the lease is over for the components, they are gone: what is frozen cannot end itself, but can be killed.

@@ -111,7 +111,7 @@ TEST_F(SupervisorTest, StartsNothingWithoutALease) {
   EXPECT_TRUE(launcher_.processes.empty());
   lease();
   ASSERT_EQ(launcher_.processes.size(), 1u);
-  EXPECT_EQ(launcher_.processes[0].request.kind, "incr-sync");
+  EXPECT_EQ(launcher_.processes[0].request.kind, "incr_sync");
   EXPECT_EQ(launcher_.processes[0].boot.lease_deadline_boot_ns(), (clock_.boot_time() + 10s).count());
   EXPECT_EQ(launcher_.processes[0].boot.token(), "t");
 }
