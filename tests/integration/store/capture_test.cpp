@@ -1,0 +1,325 @@
+// Capture from a real MariaDB into a log, and readers of it.
+#include <sys/resource.h>
+
+#include <fstream>
+#include <set>
+
+#include "tests/integration/store/store_fixture.hpp"
+#include "tests/support/workload.hpp"
+
+namespace sluice::store::test {
+namespace {
+
+using sluice::testing::TempDir;
+using sluice::testing::Workload;
+using sluice::testing::WorkloadOptions;
+
+// GTIDs of the source's log from `after` on that change the scope are consecutive when nothing else writes.
+void expect_consecutive(const std::vector<std::string>& gtids) {
+  uint64_t last = 0;
+  for (auto& gtid : gtids) {
+    uint64_t number = std::stoull(gtid.substr(gtid.rfind('-') + 1));
+    if (last) ASSERT_EQ(number, last + 1);
+    last = number;
+  }
+}
+
+TEST(Capture, FollowsASourceUnderLoadOverRestarts) {
+  MariaDbServer server;
+  TempDir folder("sluice-store");
+  WorkloadOptions load;
+  load.rows = 300;
+  load.rotate = false;
+  Workload workload(server, load);
+  workload.create();
+
+  auto store = std::make_unique<LocalStore>(folder.file("log"), server.endpoint());
+  ASSERT_TRUE(store->wait_started());
+  Position start = store->start();
+  EXPECT_EQ(start.gtids, server.query_value("SELECT @@gtid_binlog_pos"));
+  workload.start();
+  Seen seen;
+  seen.position = start;
+  // The reader goes on by position over restarts of the Store.
+  for (int round = 0; round < 4; ++round) {
+    uint64_t target = workload.transactions() + 200;
+    auto client = store->open("reader", seen.position);
+    ASSERT_TRUE(wait_until([&] { return workload.transactions() >= target; }));
+    auto status = seen.read_to(*client, source_end(server));
+    ASSERT_TRUE(status.ok()) << status.error().to_string();
+    client.reset();
+    store.reset();
+    store = std::make_unique<LocalStore>(folder.file("log"), server.endpoint());
+    ASSERT_TRUE(store->wait_started());
+    EXPECT_EQ(store->start(), start);
+  }
+  workload.stop();
+  auto client = store->open("reader", seen.position);
+  auto end = source_end(server);
+  auto status = seen.read_to(*client, end);
+  ASSERT_TRUE(status.ok()) << status.error().to_string();
+  EXPECT_GT(seen.gtids.size(), 500U);
+  expect_consecutive(seen.gtids);
+  EXPECT_EQ(seen.gtids.back(), end.gtids);
+
+  // Another reader, from the start, sees the same.
+  Seen other;
+  other.position = start;
+  auto second = store->open("second", start);
+  ASSERT_TRUE(other.read_to(*second, end).ok());
+  EXPECT_EQ(other.gtids, seen.gtids);
+  EXPECT_EQ(other.rows, seen.rows);
+  EXPECT_FALSE(store->pipeline().outcome());
+}
+
+TEST(Capture, SurvivesARestartOfTheSource) {
+  MariaDbServer server;
+  TempDir folder("sluice-store");
+  server.sql("CREATE DATABASE app; CREATE TABLE app.t (id INT PRIMARY KEY, v TEXT)");
+  LocalStore store(folder.file("log"), server.endpoint());
+  ASSERT_TRUE(store.wait_started());
+  auto client = store.open("reader", store.start());
+  Seen seen;
+  seen.position = store.start();
+  server.sql("INSERT INTO app.t VALUES (1, 'a')");
+  ASSERT_TRUE(seen.read_to(*client, source_end(server)).ok());
+  server.restart();
+  server.sql("INSERT INTO app.t VALUES (2, 'b')");
+  ASSERT_TRUE(seen.read_to(*client, source_end(server)).ok());
+  EXPECT_EQ(seen.gtids.size(), 2U);
+  expect_consecutive(seen.gtids);
+  EXPECT_FALSE(store.pipeline().outcome());
+}
+
+TEST(Capture, KeepsOnlyTheScopeAndStillAdvances) {
+  MariaDbServer server;
+  TempDir folder("sluice-store");
+  server.sql(
+      "CREATE DATABASE app; CREATE DATABASE other; CREATE TABLE app.t (id INT PRIMARY KEY);"
+      "CREATE TABLE app.u (id INT PRIMARY KEY); CREATE TABLE other.t (id INT PRIMARY KEY)");
+  LocalStore store(folder.file("log"), server.endpoint());
+  ASSERT_TRUE(store.wait_started());
+  auto all = store.open("all", store.start());
+  auto some = store.open("some", store.start(), {"app.u"});
+  server.sql(
+      "INSERT INTO other.t VALUES (1); INSERT INTO app.t VALUES (1); INSERT INTO app.u VALUES (1);"
+      "CREATE TABLE other.x (id INT); CREATE TABLE app.x (id INT PRIMARY KEY); RENAME TABLE other.x TO app.y;"
+      "DROP DATABASE other; INSERT INTO app.t VALUES (2)");
+  auto end = source_end(server);
+  Seen seen;
+  ASSERT_TRUE(seen.read_to(*all, end).ok());
+  EXPECT_EQ(seen.rows, 3U);
+  ASSERT_EQ(seen.ddl.size(), 2U);
+  EXPECT_NE(seen.ddl[0].find("app.x"), std::string::npos);
+  EXPECT_NE(seen.ddl[1].find("RENAME"), std::string::npos);
+  Seen filtered;
+  ASSERT_TRUE(filtered.read_to(*some, end).ok());
+  EXPECT_EQ(filtered.rows, 1U);
+  EXPECT_EQ(filtered.tables, std::vector<std::string>{"app.u"});
+  // Nothing in scope any more: the position advances all the same.
+  server.sql("CREATE DATABASE elsewhere; CREATE TABLE elsewhere.t (id INT); INSERT INTO elsewhere.t VALUES (1), (2)");
+  ASSERT_TRUE(seen.read_to(*all, source_end(server), 10s).ok());
+  ASSERT_TRUE(filtered.read_to(*some, source_end(server), 10s).ok());
+  EXPECT_EQ(seen.rows, 3U);
+}
+
+// Of a transaction much larger than its memory the Store keeps every row, in order, visible at once.
+TEST(Capture, AHugeTransactionStreamsThroughTheDisk) {
+  MariaDbServer server({.args = {"--max-binlog-cache-size=4294967296"}});
+  TempDir folder("sluice-store");
+  server.sql("CREATE DATABASE app; CREATE TABLE app.big (id INT AUTO_INCREMENT PRIMARY KEY, v LONGBLOB)");
+  LocalStore store(folder.file("log"), server.endpoint(), {"app.*"}, {}, 2 << 20);
+  ASSERT_TRUE(store.wait_started());
+  auto resident = [] {
+    std::ifstream statm("/proc/self/statm");
+    uint64_t total = 0, pages = 0;
+    statm >> total >> pages;
+    return pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  };
+  uint64_t before = resident(), most = before;
+  auto client = store.open("reader", store.start(), {}, 1 << 20);
+  server.sql("INSERT INTO app.big (v) VALUES ('first')");
+  server.sql(
+      "USE app; BEGIN; INSERT INTO big (v) SELECT REPEAT(CHAR(65 + seq % 26), 16384) FROM big, seq_1_to_4096; COMMIT");
+  server.sql("INSERT INTO app.big (v) VALUES ('last')");
+  Seen seen;
+  auto end = source_end(server);
+  while (seen.open || compare_in_log(seen.position, end) < 0) {
+    auto item = client->next(30s);
+    ASSERT_TRUE(item.ok()) << item.error().to_string();
+    most = std::max(most, resident());
+    if (!item->batch) continue;
+    ASSERT_TRUE(seen.take(*client, *item->batch).ok());
+    client->grant(item->batch->size());
+  }
+  EXPECT_EQ(seen.rows, 4098U);
+  EXPECT_EQ(seen.gtids.size(), 3U);
+  EXPECT_GT(seen.bytes, 64U << 20);
+  printf("memory grew by %lu MiB for a transaction of %lu MiB\n", (most - before) >> 20, seen.bytes >> 20);
+  EXPECT_LT(most - before, 100U << 20);
+}
+
+TEST(Capture, ResetMasterIsADivergedSource) {
+  MariaDbServer server;
+  TempDir folder("sluice-store");
+  server.sql("CREATE DATABASE app; CREATE TABLE app.t (id INT PRIMARY KEY)");
+  {
+    LocalStore store(folder.file("log"), server.endpoint());
+    ASSERT_TRUE(store.wait_started());
+    server.sql("INSERT INTO app.t VALUES (1)");
+    Seen seen;
+    ASSERT_TRUE(seen.read_to(*store.open("reader", store.start()), source_end(server)).ok());
+  }
+  auto held = source_end(server);
+  server.sql("RESET MASTER");
+  {
+    LocalStore store(folder.file("log"), server.endpoint());
+    EXPECT_EQ(store.wait_failed().code(), ErrorCode::SOURCE_DIVERGED);
+  }
+  // The new log grows past the old position, with the same numbers.
+  for (int n = 2; compare_in_log(source_end(server), held) <= 0 || n < 20; ++n)
+    server.sql("INSERT INTO app.t VALUES (" + std::to_string(n) + ")");
+  LocalStore store(folder.file("log"), server.endpoint());
+  auto error = store.wait_failed();
+  EXPECT_EQ(error.code(), ErrorCode::SOURCE_DIVERGED) << error.to_string();
+}
+
+// The same position and the same GTID with another content: only the digest tells.
+TEST(Capture, ATransactionThatIsAnotherOneNowIsNoticed) {
+  MariaDbServer server;
+  TempDir folder("sluice-store");
+  auto make = [&](const std::string& value) {
+    server.sql("RESET MASTER; SET timestamp=1700000000; CREATE OR REPLACE TABLE app.t (id INT PRIMARY KEY, v CHAR(9));"
+               "INSERT INTO app.t VALUES (1, '" + value + "'); SET timestamp=DEFAULT");
+  };
+  server.sql("CREATE DATABASE app");
+  make("one");
+  auto held = source_end(server);
+  Position start{held.file, 4, {}};
+  {
+    LocalStore store(folder.file("log"), server.endpoint(), {"app.*"}, start);
+    Seen seen;
+    ASSERT_TRUE(store.wait_started());
+    ASSERT_TRUE(seen.read_to(*store.open("reader", start), held).ok());
+    EXPECT_EQ(seen.rows, 1U);
+  }
+  make("one");
+  ASSERT_EQ(source_end(server), held);
+  {
+    LocalStore store(folder.file("log"), server.endpoint());
+    Seen seen;
+    seen.position = held;
+    ASSERT_TRUE(store.wait_started());
+    auto client = store.open("reader", held);
+    server.sql("INSERT INTO app.t VALUES (2, 'x')");
+    ASSERT_TRUE(seen.read_to(*client, source_end(server)).ok());
+    EXPECT_EQ(seen.rows, 1U);
+    EXPECT_FALSE(store.pipeline().outcome());
+  }
+  make("two");
+  server.sql("INSERT INTO app.t VALUES (2, 'y'), (3, 'z')");
+  LocalStore store(folder.file("log"), server.endpoint());
+  EXPECT_EQ(store.wait_failed().code(), ErrorCode::SOURCE_DIVERGED);
+}
+
+TEST(Capture, APurgedPositionIsLost) {
+  MariaDbServer server;
+  TempDir folder("sluice-store");
+  server.sql("CREATE DATABASE app; CREATE TABLE app.t (id INT PRIMARY KEY)");
+  {
+    LocalStore store(folder.file("log"), server.endpoint());
+    ASSERT_TRUE(store.wait_started());
+    server.sql("INSERT INTO app.t VALUES (1)");
+    Seen seen;
+    ASSERT_TRUE(seen.read_to(*store.open("reader", store.start()), source_end(server)).ok());
+  }
+  server.sql("INSERT INTO app.t VALUES (2); FLUSH BINARY LOGS; INSERT INTO app.t VALUES (3); FLUSH BINARY LOGS");
+  auto last = source_end(server).file;
+  ASSERT_TRUE(wait_until([&] {
+    server.try_sql("PURGE BINARY LOGS TO '" + last + "'");
+    return server.query("SHOW BINARY LOGS").size() == 1;
+  }));
+  LocalStore store(folder.file("log"), server.endpoint());
+  EXPECT_EQ(store.wait_failed().code(), ErrorCode::POSITION_LOST);
+}
+
+TEST(Capture, SchemaChangesAreFollowed) {
+  for (std::string metadata : {"FULL", "NO_LOG"}) {
+    MariaDbServer server({.args = {"--binlog-row-metadata=" + metadata}});
+    TempDir folder("sluice-store");
+    server.sql("CREATE DATABASE app; CREATE TABLE app.t (id INT PRIMARY KEY, u UUID, v VARCHAR(20))");
+    LocalStore store(folder.file("log"), server.endpoint());
+    ASSERT_TRUE(store.wait_started());
+    auto client = store.open("reader", store.start());
+    Seen seen;
+    auto step = [&](const std::string& sql) {
+      server.sql(sql);
+      auto status = seen.read_to(*client, source_end(server));
+      ASSERT_TRUE(status.ok()) << metadata << ": " << status.error().to_string();
+    };
+    step("INSERT INTO app.t VALUES (1, '123e4567-e89b-12d3-a456-426655440000', 'a')");
+    step("ALTER TABLE app.t ADD COLUMN n BIGINT UNSIGNED");
+    step("INSERT INTO app.t VALUES (2, '123e4567-e89b-12d3-a456-426655440000', 'b', 7)");
+    step("ALTER TABLE app.t DROP COLUMN n");
+    step("INSERT INTO app.t VALUES (3, UUID(), 'c')");
+    step("CREATE TABLE app.n (a INT PRIMARY KEY) AS SELECT id AS a FROM app.t");
+    step("INSERT INTO app.n VALUES (9)");
+    EXPECT_EQ(seen.rows, 7U) << metadata;
+    EXPECT_EQ(seen.ddl.size(), 3U) << metadata;
+    EXPECT_FALSE(store.pipeline().outcome()) << metadata;
+  }
+}
+
+TEST(Capture, PreparedBranchesSurviveARestart) {
+  MariaDbServer server;
+  TempDir folder("sluice-store");
+  server.sql("CREATE DATABASE app; CREATE TABLE app.t (id INT PRIMARY KEY)");
+  auto store = std::make_unique<LocalStore>(folder.file("log"), server.endpoint());
+  ASSERT_TRUE(store->wait_started());
+  Position start = store->start();
+  server.sql("XA START 'x'; INSERT INTO app.t VALUES (1); XA END 'x'; XA PREPARE 'x'");
+  server.restart();  // the branch is detached from its session
+  server.sql("INSERT INTO app.t VALUES (2); INSERT INTO app.t VALUES (3)");
+  Seen seen;
+  auto client = store->open("reader", start);
+  ASSERT_TRUE(wait_until([&] { return compare_in_log(store->log().status().end, source_end(server)) >= 0; }));
+  client.reset();
+  store.reset();
+  store = std::make_unique<LocalStore>(folder.file("log"), server.endpoint());
+  ASSERT_TRUE(store->wait_started());
+  server.sql("XA COMMIT 'x'; INSERT INTO app.t VALUES (4)");
+  client = store->open("reader", start);
+  auto status = seen.read_to(*client, source_end(server));
+  ASSERT_TRUE(status.ok()) << status.error().to_string();
+  EXPECT_EQ(seen.rows, 4U);
+  std::set<std::string> distinct(seen.gtids.begin(), seen.gtids.end());
+  EXPECT_EQ(distinct.size(), seen.gtids.size());
+}
+
+TEST(Capture, ATransactionReachesTheReaderQuickly) {
+  MariaDbServer server;
+  TempDir folder("sluice-store");
+  server.sql("CREATE DATABASE app; CREATE TABLE app.t (id INT PRIMARY KEY)");
+  LocalStore store(folder.file("log"), server.endpoint());
+  ASSERT_TRUE(store.wait_started());
+  auto client = store.open("reader", store.start());
+  std::vector<double> milliseconds;
+  Seen seen;
+  for (int n = 0; n < 300; ++n) {
+    server.sql("INSERT INTO app.t VALUES (" + std::to_string(n) + ")");
+    auto committed = std::chrono::steady_clock::now();
+    while (seen.rows <= static_cast<uint64_t>(n)) {
+      auto item = client->next(5s);
+      ASSERT_TRUE(item.ok()) << item.error().to_string();
+      if (!item->batch) continue;
+      ASSERT_TRUE(seen.take(*client, *item->batch).ok());
+      client->grant(item->batch->size());
+    }
+    milliseconds.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - committed).count());
+  }
+  std::sort(milliseconds.begin(), milliseconds.end());
+  printf("commit to reader: median %.3f ms, 99%% %.3f ms\n", milliseconds[150], milliseconds[297]);
+}
+
+}  // namespace
+}  // namespace sluice::store::test
