@@ -142,11 +142,11 @@ Result<std::string> parse_previous_gtids(std::string_view body) {
   bool tagged = (head >> 56) == 1;
   uint64_t count = tagged ? (head >> 8) & 0xffffffffffffULL : head;
   std::string text;
-  std::string last_sid;
   for (uint64_t i = 0; i < count && !cursor.failed(); ++i) {
-    std::string sid = uuid_text(cursor.bytes(16));
+    std::string_view sid_bytes = cursor.bytes(16);
     std::string tag;
     if (cursor.failed()) break;
+    std::string sid = uuid_text(sid_bytes);
     if (tagged) tag = std::string(cursor.bytes(cursor.varlen()));
     text += (text.empty() ? "" : ",") + sid + (tag.empty() ? "" : ":" + tag);
     uint64_t intervals = cursor.u64();
