@@ -17,19 +17,40 @@
 
 namespace sluice::coordinator {
 
-struct CommitRequest { std::shared_ptr<const Txn> txn; };
-struct CommitReply { std::shared_ptr<const Result<TxnResult>> result; };
-struct ReadRequest { std::vector<std::string> keys; };
-struct ReadReply { std::shared_ptr<const Result<std::vector<std::optional<KeyValue>>>> values; };
+struct CommitRequest {
+  std::shared_ptr<const Txn> txn;
+};
+struct CommitReply {
+  std::shared_ptr<const Result<TxnResult>> result;
+};
+struct ReadRequest {
+  std::vector<std::string> keys;
+};
+struct ReadReply {
+  std::shared_ptr<const Result<std::vector<std::optional<KeyValue>>>> values;
+};
 
-struct SessionOpened { std::shared_ptr<Session> session; };
-struct SessionMessage { uint64_t session; std::shared_ptr<const cluster::v1::AgentMessage> message; };
-struct SessionClosed { uint64_t session; };
+struct SessionOpened {
+  std::shared_ptr<Session> session;
+};
+struct SessionMessage {
+  uint64_t session;
+  std::shared_ptr<const cluster::v1::AgentMessage> message;
+};
+struct SessionClosed {
+  uint64_t session;
+};
 struct NodesRequest {};
-struct NodesReply { std::shared_ptr<const std::vector<admin::v1::Node>> nodes; };
+struct NodesReply {
+  std::shared_ptr<const std::vector<admin::v1::Node>> nodes;
+};
 struct Wanted;
-struct Forget { std::string project; };
-struct ViewsChanged { std::shared_ptr<const ComponentViews> views; };
+struct Forget {
+  std::string project;
+};
+struct ViewsChanged {
+  std::shared_ptr<const ComponentViews> views;
+};
 struct Tick {};
 
 enum class Verb { kStart, kStop, kResume, kRelease, kDelete, kFinish };
@@ -38,7 +59,9 @@ struct Command {
   bool again;
   std::string run_mode;
 };
-struct CommandReply { std::shared_ptr<const Status> status; };
+struct CommandReply {
+  std::shared_ptr<const Status> status;
+};
 
 // Reads and writes metadata; detached, because a write waits for the disk.
 using metadata_actor = caf::typed_actor<

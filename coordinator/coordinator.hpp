@@ -12,10 +12,10 @@
 namespace sluice::coordinator {
 
 struct CoordinatorOptions {
-  std::string data_dir;                     // made when missing, mode 0700
-  std::string http = "127.0.0.1:8089";      // "none": no HTTP; "host:0" picks a port
-  std::string grpc = "127.0.0.1:8090";      // or "unix:/path"
-  std::string master_key_file;              // "": master.key in data_dir
+  std::string data_dir;                 // made when missing, mode 0700
+  std::string http = "127.0.0.1:8089";  // "none": no HTTP; "host:0" picks a port
+  std::string grpc = "127.0.0.1:8090";  // or "unix:/path"
+  std::string master_key_file;          // "": master.key in data_dir
   std::string region;
   ClusterLimits limits;
 };

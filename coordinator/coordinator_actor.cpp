@@ -38,7 +38,8 @@ bool is_loopback(const std::string& address) {
 
 Status check_address(const char* flag, const std::string& address) {
   if (address == "none" || is_loopback(address)) return {};
-  return Error(ErrorCode::UNSUPPORTED, std::string(flag) + ": only loopback addresses and unix sockets: TLS is not available yet", address);
+  return Error(ErrorCode::UNSUPPORTED,
+               std::string(flag) + ": only loopback addresses and unix sockets: TLS is not available yet", address);
 }
 
 // A new term: older coordinators' messages are older than ours. The ttl is kept, so that the next start knows how long
@@ -54,7 +55,8 @@ Result<v1::StoredCluster> begin_term(Metadata& metadata, std::chrono::millisecon
   txn.compares.push_back({kClusterKey, found ? found->mod_revision : 0});
   txn.puts.push_back({kClusterKey, next.SerializeAsString()});
   SLUICE_ASSIGN(auto result, metadata.txn(txn));
-  if (!result.committed) return Error(ErrorCode::WRONG_STATE, "another coordinator started at the same time", kClusterKey);
+  if (!result.committed)
+    return Error(ErrorCode::WRONG_STATE, "another coordinator started at the same time", kClusterKey);
   next.set_lease_ttl_ms(std::max(before.lease_ttl_ms(), next.lease_ttl_ms()));
   return next;
 }
@@ -126,7 +128,7 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
     record.mod_revision = result.revision;
     spawn(std::move(record));
     // The answer means that the project can be described and started.
-    for (int i = 0; i < 100 && !world_board_->get(id); ++i) world_board_->wait(id, 0, std::chrono::milliseconds(50));
+    world_board_->wait_for(id, std::chrono::seconds(10));
     return id;
   }
 
@@ -141,14 +143,19 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
     caf::scoped_actor self(*system_);
     Status status = Error(ErrorCode::TIMED_OUT, "the project does not answer", id_or_name);
     self->request(target, kCommandTimeout, Command{static_cast<Verb>(verb), again, run_mode})
-        .receive([&](const CommandReply& reply) { status = *reply.status; }, [](const caf::error&) {});
+        .receive([&](const CommandReply& reply) { status = *reply.status; },
+                 [&](const caf::error& error) {
+                   status = Error(ErrorCode::TIMED_OUT, "the project does not answer: " + system_->render(error),
+                                  id_or_name);
+                 });
     return status;
   }
 
   Result<std::vector<admin::v1::Node>> nodes() override {
     caf::scoped_actor self(*system_);
     Result<std::vector<admin::v1::Node>> result = Error(ErrorCode::TIMED_OUT, "the cluster manager does not answer");
-    self->request(cm_, kCommandTimeout, NodesRequest{}).receive([&](const NodesReply& reply) { result = *reply.nodes; }, [](const caf::error&) {});
+    self->request(cm_, kCommandTimeout, NodesRequest{})
+        .receive([&](const NodesReply& reply) { result = *reply.nodes; }, [](const caf::error&) {});
     return result;
   }
 
@@ -161,7 +168,8 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
     if (error) return Error(ErrorCode::IO_ERROR, error.message(), options_.data_dir);
     chmod(options_.data_dir.c_str(), 0700);
     SLUICE_ASSIGN(token_, read_or_make_secret_file(options_.data_dir + "/admin.token"));
-    std::string key_file = options_.master_key_file.empty() ? options_.data_dir + "/master.key" : options_.master_key_file;
+    std::string key_file =
+        options_.master_key_file.empty() ? options_.data_dir + "/master.key" : options_.master_key_file;
     SLUICE_ASSIGN(auto sealer, Sealer::open(key_file));
     sealer_ = std::make_shared<const Sealer>(std::move(sealer));
     SLUICE_ASSIGN(auto metadata, open_rocksdb_metadata(options_.data_dir + "/metadata"));
@@ -171,7 +179,8 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
   }
 
   // A scope given by nothing but the data sources' default databases.
-  static Status scope_by_schema(admin::v1::CreateProjectRequest& request, const std::string& from, const std::string& to) {
+  static Status scope_by_schema(admin::v1::CreateProjectRequest& request, const std::string& from,
+                                const std::string& to) {
     SLUICE_ASSIGN(auto scope, scope_of(request));
     if (!scope.includes.empty() || from.empty()) return {};
     request.add_include(from + ".*");
@@ -185,7 +194,8 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
     for (const auto& item : components) {
       auto& placement = placements.emplace_back();
       placement.mod_revision = item.mod_revision;
-      if (!placement.component.ParseFromString(item.value)) return Error(ErrorCode::CORRUPTED, "cannot be read", item.key);
+      if (!placement.component.ParseFromString(item.value))
+        return Error(ErrorCode::CORRUPTED, "cannot be read", item.key);
     }
     std::vector<StoredRecord> records;
     std::set<std::string> ids;
@@ -195,7 +205,8 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
       record.mod_revision = item.mod_revision;
       if (!record.project.ParseFromString(item.value)) return Error(ErrorCode::CORRUPTED, "cannot be read", item.key);
       SLUICE_ASSIGN(auto tables, metadata_->get(tables_key(record.project.id())));
-      if (tables && !record.tables.ParseFromString(tables->value)) return Error(ErrorCode::CORRUPTED, "cannot be read", tables->key);
+      if (tables && !record.tables.ParseFromString(tables->value))
+        return Error(ErrorCode::CORRUPTED, "cannot be read", tables->key);
       ids.insert(record.project.id());
     }
     auto manager = std::make_unique<ClusterManager>(system_clock(), options_.limits);
@@ -203,7 +214,8 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
     cm_ = spawn_cm(*system_, metadata_actor_, std::move(manager), ready_);
     world_ = {metadata_actor_, cm_, world_board_, sealer_, &system_clock()};
     for (auto& record : records) spawn(std::move(record));
-    log::info(kArea, "term begun", {{"term", cluster.term()}, {"projects", records.size()}, {"placements", placements.size()}});
+    log::info(kArea, "term begun",
+              {{"term", cluster.term()}, {"projects", records.size()}, {"placements", placements.size()}});
     return {};
   }
 

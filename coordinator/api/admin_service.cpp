@@ -75,16 +75,19 @@ class AdminServiceImpl final : public AdminService::Service {
  public:
   AdminServiceImpl(Control& control, Secret token) : control_(control), token_(std::move(token)) {}
 
-  grpc::Status CreateDataSource(grpc::ServerContext* context, const CreateDataSourceRequest* request, CreateDataSourceResponse* response) override {
+  grpc::Status CreateDataSource(grpc::ServerContext* context, const CreateDataSourceRequest* request,
+                                CreateDataSourceResponse* response) override {
     return call(*context, [&]() -> Status {
       SLUICE_ASSIGN(*response->mutable_id(), control_.data_sources().create(*request));
       return {};
     });
   }
-  grpc::Status CreateMysqlDataSource(grpc::ServerContext* context, const CreateDataSourceRequest* request, CreateDataSourceResponse* response) override {
+  grpc::Status CreateMysqlDataSource(grpc::ServerContext* context, const CreateDataSourceRequest* request,
+                                     CreateDataSourceResponse* response) override {
     return CreateDataSource(context, request, response);
   }
-  grpc::Status ListDataSource(grpc::ServerContext* context, const ListDataSourceRequest* request, ListDataSourceResponse* response) override {
+  grpc::Status ListDataSource(grpc::ServerContext* context, const ListDataSourceRequest* request,
+                              ListDataSourceResponse* response) override {
     return call(*context, [&]() -> Status {
       SLUICE_ASSIGN(*response, control_.data_sources().list(*request));
       return {};
@@ -94,14 +97,16 @@ class AdminServiceImpl final : public AdminService::Service {
     return call(*context, [&] {
       return control_.data_sources().remove(request->id(), [&](const std::string& id) -> std::string {
         for (const auto& project : control_.board().all())
-          if (project->status() != "RELEASED" && (project->source_connect_info().endpoint_id() == id || project->sink_connect_info().endpoint_id() == id))
+          if (project->status() != "RELEASED" &&
+              (project->source_connect_info().endpoint_id() == id || project->sink_connect_info().endpoint_id() == id))
             return project->name();
         return {};
       });
     });
   }
 
-  grpc::Status CreateProject(grpc::ServerContext* context, const CreateProjectRequest* request, CreateProjectResponse* response) override {
+  grpc::Status CreateProject(grpc::ServerContext* context, const CreateProjectRequest* request,
+                             CreateProjectResponse* response) override {
     return call(*context, [&]() -> Status {
       SLUICE_ASSIGN(*response->mutable_id(), control_.create_project(*request));
       return {};
@@ -130,25 +135,33 @@ class AdminServiceImpl final : public AdminService::Service {
     return command(*context, request->id(), ProjectVerb::kFinish);
   }
 
-  grpc::Status ListProjects(grpc::ServerContext* context, const ListProjectsRequest* request, ListProjectsResponse* response) override {
+  grpc::Status ListProjects(grpc::ServerContext* context, const ListProjectsRequest* request,
+                            ListProjectsResponse* response) override {
     return call(*context, [&] { return list(*request, *response); });
   }
-  grpc::Status DescribeProject(grpc::ServerContext* context, const ProjectRequest* request, Project* response) override {
+  grpc::Status DescribeProject(grpc::ServerContext* context, const ProjectRequest* request,
+                               Project* response) override {
     return describe(*context, request->id(), [&](const Project& project) { *response = project; });
   }
-  grpc::Status DescribeProjectSteps(grpc::ServerContext* context, const ProjectRequest* request, DescribeProjectStepsResponse* response) override {
-    return describe(*context, request->id(), [&](const Project& project) { *response->mutable_data() = project.steps(); });
+  grpc::Status DescribeProjectSteps(grpc::ServerContext* context, const ProjectRequest* request,
+                                    DescribeProjectStepsResponse* response) override {
+    return describe(*context, request->id(),
+                    [&](const Project& project) { *response->mutable_data() = project.steps(); });
   }
-  grpc::Status DescribeProjectProgress(grpc::ServerContext* context, const ProjectRequest* request, ProjectProgress* response) override {
+  grpc::Status DescribeProjectProgress(grpc::ServerContext* context, const ProjectRequest* request,
+                                       ProjectProgress* response) override {
     return describe(*context, request->id(), [&](const Project& project) { fill_progress(project, *response); });
   }
-  grpc::Status DescribeProjectComponents(grpc::ServerContext* context, const ProjectRequest* request, DescribeProjectComponentsResponse* response) override {
+  grpc::Status DescribeProjectComponents(grpc::ServerContext* context, const ProjectRequest* request,
+                                         DescribeProjectComponentsResponse* response) override {
     return describe(*context, request->id(), [&](const Project& project) { fill_components(project, *response); });
   }
 
-  grpc::Status WatchProject(grpc::ServerContext* context, const WatchProjectRequest* request, grpc::ServerWriter<Project>* writer) override {
+  grpc::Status WatchProject(grpc::ServerContext* context, const WatchProjectRequest* request,
+                            grpc::ServerWriter<Project>* writer) override {
     if (auto status = net::check_authorization(*context, token_); !status.ok()) return status;
-    std::chrono::milliseconds interval(request->interval_ms() <= 0 ? 500 : std::clamp(request->interval_ms(), 50, 60'000));
+    std::chrono::milliseconds interval(request->interval_ms() <= 0 ? 500
+                                                                   : std::clamp(request->interval_ms(), 50, 60'000));
     auto first = control_.board().get(request->id());
     if (!first) return net::to_grpc(not_found(request->id()));
     std::string id = first->id();
@@ -160,7 +173,8 @@ class AdminServiceImpl final : public AdminService::Service {
       auto now = std::chrono::steady_clock::now();
       if (project->version() <= seen) continue;
       if (now < next_at) {
-        std::this_thread::sleep_for(std::min<std::chrono::steady_clock::duration>(next_at - now, std::chrono::milliseconds(200)));
+        std::this_thread::sleep_for(
+            std::min<std::chrono::steady_clock::duration>(next_at - now, std::chrono::milliseconds(200)));
         continue;
       }
       if (!writer->Write(*project)) break;
@@ -179,7 +193,9 @@ class AdminServiceImpl final : public AdminService::Service {
   }
 
  private:
-  static Error not_found(const std::string& id) { return Error(ErrorCode::NOT_FOUND, "there is no project of this id or name", id); }
+  static Error not_found(const std::string& id) {
+    return Error(ErrorCode::NOT_FOUND, "there is no project of this id or name", id);
+  }
 
   template <class Work>
   grpc::Status call(grpc::ServerContext& context, Work work) {
@@ -204,17 +220,21 @@ class AdminServiceImpl final : public AdminService::Service {
   }
 
   Status list(const ListProjectsRequest& request, ListProjectsResponse& response) {
-    if (request.label_ids_size() > 0) return Error(ErrorCode::UNSUPPORTED, "labelIds: labels are not supported", "labelIds");
+    if (request.label_ids_size() > 0)
+      return Error(ErrorCode::UNSUPPORTED, "labelIds: labels are not supported", "labelIds");
     std::vector<ProjectBoard::Entry> found;
     for (auto& project : control_.board().all()) {
-      if (!request.search_key().empty() && project->id() != request.search_key() && project->name().find(request.search_key()) == std::string::npos) continue;
+      if (!request.search_key().empty() && project->id() != request.search_key() &&
+          project->name().find(request.search_key()) == std::string::npos)
+        continue;
       if (!request.type().empty() && project->type() != request.type()) continue;
       if (!contains(request.status(), project->status())) continue;
       if (!contains(request.source_endpoint_types(), project->source_endpoint_type())) continue;
       if (!contains(request.sink_endpoint_types(), project->sink_endpoint_type())) continue;
       found.push_back(std::move(project));
     }
-    bool modified = request.sort_field() == "gmtModified", ascending = request.order() == "asc" || request.order() == "ascend";
+    bool modified = request.sort_field() == "gmtModified",
+         ascending = request.order() == "asc" || request.order() == "ascend";
     std::stable_sort(found.begin(), found.end(), [&](const auto& a, const auto& b) {
       const auto& x = modified ? a->gmt_modified() : a->gmt_create();
       const auto& y = modified ? b->gmt_modified() : b->gmt_create();
@@ -244,7 +264,8 @@ class AdminServiceImpl final : public AdminService::Service {
 
   Control& control_;
   Secret token_;
-  metrics::Counter calls_ = metrics::counter("sluice_coordinator_api_calls_total", "Calls of AdminService with a valid token");
+  metrics::Counter calls_ =
+      metrics::counter("sluice_coordinator_api_calls_total", "Calls of AdminService with a valid token");
 };
 
 }  // namespace

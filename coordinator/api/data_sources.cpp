@@ -13,10 +13,13 @@ constexpr const char* kPrefix = "/sluice/v1/endpoints/";
 std::string key_of(const std::string& id) { return kPrefix + id; }
 std::string name_key(const std::string& name) { return "/sluice/v1/endpoint_names/" + name; }
 
-Error invalid(const char* field, const char* why) { return Error(ErrorCode::INVALID_ARGUMENT, std::string(field) + ": " + why, field); }
+Error invalid(const char* field, const char* why) {
+  return Error(ErrorCode::INVALID_ARGUMENT, std::string(field) + ": " + why, field);
+}
 
 Status check(const admin::v1::CreateDataSourceRequest& request) {
-  if (request.name().empty() || request.name().size() > 32 || request.name().find_first_of(" \t\r\n") != std::string::npos)
+  if (request.name().empty() || request.name().size() > 32 ||
+      request.name().find_first_of(" \t\r\n") != std::string::npos)
     return invalid("name", "1 to 32 characters without spaces");
   if (request.description().size() > 128) return invalid("description", "at most 128 characters");
   if (!request.type().empty() && request.type() != "MYSQL")
@@ -24,7 +27,8 @@ Status check(const admin::v1::CreateDataSourceRequest& request) {
   if (request.ip().empty() && request.socket().empty()) return invalid("ip", "is missing");
   if (request.port() < 0 || request.port() > 65535) return invalid("port", "must be between 1 and 65535");
   if (request.username().empty()) return invalid("username", "is missing");
-  if (request.try_keep_hb()) return Error(ErrorCode::UNSUPPORTED, "tryKeepHb: a heartbeat table is not supported and not needed", "tryKeepHb");
+  if (request.try_keep_hb())
+    return Error(ErrorCode::UNSUPPORTED, "tryKeepHb: a heartbeat table is not supported and not needed", "tryKeepHb");
   static constexpr const char* kModes[] = {"", "disabled", "preferred", "required", "verify-ca", "verify-identity"};
   if (std::none_of(std::begin(kModes), std::end(kModes), [&](const char* mode) { return request.ssl_mode() == mode; }))
     return invalid("sslMode", "disabled, preferred, required, verify-ca or verify-identity");
@@ -71,12 +75,14 @@ Result<std::string> DataSources::create(const admin::v1::CreateDataSourceRequest
   v1::StoredEndpoint stored;
   Txn txn;
   SLUICE_ASSIGN(auto name, metadata_->get(name_key(request.name())));
-  if (name && !request.replace()) return Error(ErrorCode::ALREADY_EXISTS, "a data source of this name exists", request.name());
+  if (name && !request.replace())
+    return Error(ErrorCode::ALREADY_EXISTS, "a data source of this name exists", request.name());
   std::string id = name ? name->value : random_id("e_");
   stored.set_created_us(clock_.unix_time_us());
   if (name) {
     SLUICE_ASSIGN(auto old, metadata_->get(key_of(id)));
-    if (!old || !stored.ParseFromString(old->value)) return Error(ErrorCode::CORRUPTED, "the data source cannot be read", id);
+    if (!old || !stored.ParseFromString(old->value))
+      return Error(ErrorCode::CORRUPTED, "the data source cannot be read", id);
     txn.compares.push_back({key_of(id), old->mod_revision});
   } else {
     txn.compares.push_back({name_key(request.name()), 0});
@@ -90,7 +96,8 @@ Result<std::string> DataSources::create(const admin::v1::CreateDataSourceRequest
   stored.set_sealed_password(request.password().empty() ? "" : sealer_->seal(Secret(request.password())));
   txn.puts.push_back({key_of(id), stored.SerializeAsString()});
   SLUICE_ASSIGN(auto result, metadata_->txn(txn));
-  if (!result.committed) return Error(ErrorCode::ALREADY_EXISTS, "a data source of this name was made at the same time", request.name());
+  if (!result.committed)
+    return Error(ErrorCode::ALREADY_EXISTS, "a data source of this name was made at the same time", request.name());
   return id;
 }
 
@@ -99,13 +106,19 @@ Result<admin::v1::ListDataSourceResponse> DataSources::list(const admin::v1::Lis
   std::vector<v1::StoredEndpoint> found;
   for (const auto& item : items) {
     v1::StoredEndpoint stored;
-    if (!stored.ParseFromString(item.value)) return Error(ErrorCode::CORRUPTED, "a data source cannot be read", item.key);
+    if (!stored.ParseFromString(item.value))
+      return Error(ErrorCode::CORRUPTED, "a data source cannot be read", item.key);
     const auto& source = stored.source();
-    if (!request.search_key().empty() && source.id() != request.search_key() && source.name().find(request.search_key()) == std::string::npos) continue;
-    if (request.types_size() > 0 && std::find(request.types().begin(), request.types().end(), source.type()) == request.types().end()) continue;
+    if (!request.search_key().empty() && source.id() != request.search_key() &&
+        source.name().find(request.search_key()) == std::string::npos)
+      continue;
+    if (request.types_size() > 0 &&
+        std::find(request.types().begin(), request.types().end(), source.type()) == request.types().end())
+      continue;
     found.push_back(std::move(stored));
   }
-  bool modified = request.sort_field() == "gmtModified", ascending = request.order() == "asc" || request.order() == "ascend";
+  bool modified = request.sort_field() == "gmtModified",
+       ascending = request.order() == "asc" || request.order() == "ascend";
   std::stable_sort(found.begin(), found.end(), [&](const auto& a, const auto& b) {
     int64_t x = modified ? a.modified_us() : a.created_us(), y = modified ? b.modified_us() : b.created_us();
     return ascending ? x < y : x > y;
@@ -130,11 +143,13 @@ Result<v1::StoredEndpoint> DataSources::find(const std::string& id_or_name) {
   return stored;
 }
 
-Status DataSources::remove(const std::string& id_or_name, const std::function<std::string(const std::string&)>& used_by) {
+Status DataSources::remove(const std::string& id_or_name,
+                           const std::function<std::string(const std::string&)>& used_by) {
   SLUICE_ASSIGN(auto stored, find(id_or_name));
   const auto& source = stored.source();
   if (auto user = used_by(source.id()); !user.empty())
-    return Error(ErrorCode::WRONG_STATE, "project " + user + " uses it; release or delete the project first", source.name());
+    return Error(ErrorCode::WRONG_STATE, "project " + user + " uses it; release or delete the project first",
+                 source.name());
   Txn txn;
   txn.deletes = {key_of(source.id()), name_key(source.name())};
   SLUICE_ASSIGN([[maybe_unused]] auto result, metadata_->txn(txn));

@@ -60,7 +60,8 @@ void ClusterManager::registered(uint64_t session, const cluster::v1::Register& a
         net::to_proto(Error(ErrorCode::WRONG_STATE, "a newer stream registered this node", about.node_id()));
     send(node.session, std::move(message), true);
   }
-  log::info(kArea, "node registered", {{"node", about.node_id()}, {"region", about.region()}, {"components", about.components_size()}});
+  log::info(kArea, "node registered",
+            {{"node", about.node_id()}, {"region", about.region()}, {"components", about.components_size()}});
   node.about = about;
   node.about.clear_components();
   node.session = session;
@@ -116,7 +117,8 @@ void ClusterManager::take_status(Entry& entry, const ComponentStatus& status) {
 }
 
 void ClusterManager::take_failure(Entry& entry, const Error& error) {
-  log::warn(kArea, "component failed", {{"component", entry.stored.component_id()}, {"epoch", entry.stored.epoch()}, {"error", error}});
+  log::warn(kArea, "component failed",
+            {{"component", entry.stored.component_id()}, {"epoch", entry.stored.epoch()}, {"error", error}});
   // A failure of an earlier attempt was answered already: need() starts the component anew.
   if (entry.wanted && entry.stored.attempt() < entry.attempt) return;
   // Ended by the cluster's own rules, not by its work: placed again, whatever the budget.
@@ -132,10 +134,12 @@ void ClusterManager::take_failure(Entry& entry, const Error& error) {
   int64_t now = clock_.unix_time_us();
   auto* restarts = entry.stored.mutable_restarts_us();
   int64_t oldest = now - std::chrono::microseconds(limits_.restart_window).count();
-  restarts->erase(std::remove_if(restarts->begin(), restarts->end(), [&](int64_t at) { return at < oldest; }), restarts->end());
+  restarts->erase(std::remove_if(restarts->begin(), restarts->end(), [&](int64_t at) { return at < oldest; }),
+                  restarts->end());
   if (static_cast<size_t>(restarts->size()) >= limits_.restarts_max) {
-    entry.failed = error.prefixed("it failed " + std::to_string(restarts->size() + 1) + " times within " +
-                                  std::to_string(limits_.restart_window.count() / 60) + " minutes, the last time by this");
+    entry.failed =
+        error.prefixed("it failed " + std::to_string(restarts->size() + 1) + " times within " +
+                       std::to_string(limits_.restart_window.count() / 60) + " minutes, the last time by this");
     return;
   }
   restarts->Add(now);
@@ -223,7 +227,8 @@ void ClusterManager::lose(const std::string& id, Node& node) {
   node.lost = true;
   if (node.session != 0) {
     cluster::v1::CoordinatorMessage message;
-    *message.mutable_rejected()->mutable_error() = net::to_proto(Error(ErrorCode::LEASE_EXPIRED, "the node was silent for too long", id));
+    *message.mutable_rejected()->mutable_error() =
+        net::to_proto(Error(ErrorCode::LEASE_EXPIRED, "the node was silent for too long", id));
     send(node.session, std::move(message), true);
     node.session = 0;
   }
@@ -354,7 +359,9 @@ void ClusterManager::commit(const std::vector<Placement>& placements, uint64_t r
       node->second.dirty = true;
       entry.sent_session = node->second.session;
     }
-    log::info(kArea, "placed", {{"component", entry.stored.component_id()}, {"node", entry.stored.node()}, {"epoch", entry.stored.epoch()}});
+    log::info(
+        kArea, "placed",
+        {{"component", entry.stored.component_id()}, {"node", entry.stored.node()}, {"epoch", entry.stored.epoch()}});
     touch(entry);
   }
 }

@@ -1,13 +1,13 @@
-// ClusterManager: nodes, leases, placement and epochs of one region's agents. Plain C++ without threads, clocks of its own
-// or I/O; one owner calls it (cm_actor), tests drive it with a manual clock.
+// ClusterManager: nodes, leases, placement and epochs of one region's agents. Plain C++ without threads, clocks of its
+// own or I/O; one owner calls it (cm_actor), tests drive it with a manual clock.
 //
 //   events (registered, heartbeat, …, set_wanted, tick)
 //     → plan(): placements that need a new epoch. The owner persists them by compare-and-swap, then calls commit().
 //     → take_messages(): what is to be sent to agents;  take_views(): what projects are to be told.
 //
-// Rules: an epoch is raised in metadata before its assignment is sent. A component that may still run somewhere is placed
-// on another node only after that node's lease and the grace are over. Statuses of other epochs are ignored. Nothing is
-// assigned or ended before every project that metadata holds has said what it wants.
+// Rules: an epoch is raised in metadata before its assignment is sent. A component that may still run somewhere is
+// placed on another node only after that node's lease and the grace are over. Statuses of other epochs are ignored.
+// Nothing is assigned or ended before every project that metadata holds has said what it wants.
 #pragma once
 
 #include <chrono>
@@ -27,10 +27,10 @@ struct ClusterLimits {
   std::chrono::milliseconds lease_ttl{10'000};
   std::chrono::milliseconds lease_margin{2'000};
   std::chrono::milliseconds grace{2'000};
-  size_t restarts_max = 5;                          // per component within the window
+  size_t restarts_max = 5;  // per component within the window
   std::chrono::seconds restart_window{600};
-  double cpu_max = 0.85;                            // above: taken only when no other node can
-  double memory_max = 0.85, disk_max = 0.90;        // above: no new components; 0: not looked at
+  double cpu_max = 0.85;                      // above: taken only when no other node can
+  double memory_max = 0.85, disk_max = 0.90;  // above: no new components; 0: not looked at
 };
 
 class ClusterManager {
@@ -79,26 +79,26 @@ class ClusterManager {
     cluster::v1::Register about;
     cluster::v1::Heartbeat load;
     int64_t sampled_us = 0;
-    uint64_t session = 0;                       // 0: not connected
+    uint64_t session = 0;  // 0: not connected
     BootTime lease_until{0};
-    bool lost = true;                           // the lease and the grace are over
-    bool dirty = false;                         // its assignments are to be sent
-    std::map<std::string, uint64_t> listed;     // components and epochs that it registered with
+    bool lost = true;                        // the lease and the grace are over
+    bool dirty = false;                      // its assignments are to be sent
+    std::map<std::string, uint64_t> listed;  // components and epochs that it registered with
   };
   struct Entry {
     v1::StoredComponent stored;
     uint64_t mod_revision = 0;
     bool wanted = false;
-    bool active = false;                        // stored.epoch is assigned to stored.node
-    uint64_t sent_session = 0;                  // first session that this epoch was sent in
-    uint64_t attempt = 0;                       // that the project wants
+    bool active = false;        // stored.epoch is assigned to stored.node
+    uint64_t sent_session = 0;  // first session that this epoch was sent in
+    uint64_t attempt = 0;       // that the project wants
     WantedComponent want;
-    cluster::v1::ComponentSpec spec;            // as placed
+    cluster::v1::ComponentSpec spec;  // as placed
     bool spec_known = false;
-    cluster::v1::ComponentDesired desired;      // with revision
+    cluster::v1::ComponentDesired desired;  // with revision
     std::shared_ptr<const cluster::v1::ComponentStatus> status;
     std::optional<Error> failed, waiting;
-    bool retry = false;                         // failed, to be started again
+    bool retry = false;  // failed, to be started again
     BootTime retry_at{0};
   };
   enum class Need { kNothing, kPlace, kRestart, kCountedRestart };
@@ -106,7 +106,8 @@ class ClusterManager {
   Node* node_of(uint64_t session);
   const Node* alive(const std::string& id) const;
   Need need(const Entry& entry) const;
-  std::optional<std::string> choose(const Entry& entry, const std::map<std::string, int>& extra, std::optional<Error>& why);
+  std::optional<std::string> choose(const Entry& entry, const std::map<std::string, int>& extra,
+                                    std::optional<Error>& why);
   double load_of(const std::string& node, const std::map<std::string, int>& extra) const;
   bool store_lives_on(const Entry& entry, const std::string& node) const;
   void take_status(Entry& entry, const cluster::v1::ComponentStatus& status);
@@ -121,7 +122,7 @@ class ClusterManager {
   const Clock& clock_;
   ClusterLimits limits_;
   uint64_t term_ = 0;
-  std::set<std::string> awaited_;               // projects that have not said yet what they want
+  std::set<std::string> awaited_;  // projects that have not said yet what they want
   std::map<std::string, Node> nodes_;
   std::map<std::string, Entry> entries_;
   std::set<std::string> changed_projects_;

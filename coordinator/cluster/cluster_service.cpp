@@ -13,8 +13,9 @@ class ClusterServiceImpl final : public cluster::v1::ClusterService::Service {
  public:
   ClusterServiceImpl(AgentEvents& events, Secret token) : events_(events), token_(std::move(token)) {}
 
-  grpc::Status Session(grpc::ServerContext* context,
-                       grpc::ServerReaderWriter<cluster::v1::CoordinatorMessage, cluster::v1::AgentMessage>* stream) override {
+  grpc::Status Session(
+      grpc::ServerContext* context,
+      grpc::ServerReaderWriter<cluster::v1::CoordinatorMessage, cluster::v1::AgentMessage>* stream) override {
     if (auto status = net::check_authorization(*context, token_); !status.ok()) return status;
     auto session = std::make_shared<coordinator::Session>(++last_session_);
     events_.opened(session);

@@ -1,5 +1,5 @@
-// ClusterService: one stream per agent. Reads on gRPC's thread, writes on a thread of its own; everything it reads goes to
-// the CM as an event.
+// ClusterService: one stream per agent. Reads on gRPC's thread, writes on a thread of its own; everything it reads goes
+// to the CM as an event.
 #pragma once
 
 #include <atomic>

@@ -73,13 +73,15 @@ struct cm_state {
     ReadRequest read;
     for (const auto& placement : plan) read.keys.push_back(component_key(placement.next.component_id()));
     self->request(metadata, kMetadataTimeout, read)
-        .await([this](const ReadReply& reply) {
-          if (!reply.values->ok()) return;
-          for (const auto& value : **reply.values) {
-            v1::StoredComponent stored;
-            if (value && stored.ParseFromString(value->value)) manager->conflicted(stored, value->mod_revision);
-          }
-        }, [](const caf::error&) {});
+        .await(
+            [this](const ReadReply& reply) {
+              if (!reply.values->ok()) return;
+              for (const auto& value : **reply.values) {
+                v1::StoredComponent stored;
+                if (value && stored.ParseFromString(value->value)) manager->conflicted(stored, value->mod_revision);
+              }
+            },
+            [](const caf::error&) {});
   }
 
   void flush() {
@@ -112,7 +114,8 @@ struct cm_state {
 };
 
 cm_actor::behavior_type cm(cm_actor::stateful_pointer<cm_state> self, metadata_actor metadata,
-                           std::shared_ptr<std::unique_ptr<ClusterManager>> manager, std::shared_ptr<std::atomic<bool>> ready) {
+                           std::shared_ptr<std::unique_ptr<ClusterManager>> manager,
+                           std::shared_ptr<std::atomic<bool>> ready) {
   auto& state = self->state;
   state.self = self;
   state.metadata = std::move(metadata);

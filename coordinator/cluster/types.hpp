@@ -32,14 +32,14 @@ struct ComponentView {
   std::string component_id;
   cluster::v1::ComponentKind kind = cluster::v1::COMPONENT_KIND_UNSPECIFIED;
   uint64_t epoch = 0;
-  uint64_t attempt = 0;                  // in which this epoch was placed
-  std::string node;                      // where it is placed; empty: nowhere now
-  std::string region;                    // of the node
-  std::string host;                      // of the node
-  uint32_t restarts = 0;                 // counted against the budget
+  uint64_t attempt = 0;                                        // in which this epoch was placed
+  std::string node;                                            // where it is placed; empty: nowhere now
+  std::string region;                                          // of the node
+  std::string host;                                            // of the node
+  uint32_t restarts = 0;                                       // counted against the budget
   std::shared_ptr<const cluster::v1::ComponentStatus> status;  // of this epoch; null until it has reported
-  std::optional<Error> failed;           // it will not be placed again in this attempt
-  std::optional<Error> waiting;          // why it has no place yet
+  std::optional<Error> failed;                                 // it will not be placed again in this attempt
+  std::optional<Error> waiting;                                // why it has no place yet
 
   cluster::v1::ComponentState state() const {
     return status ? status->state() : cluster::v1::COMPONENT_STATE_UNSPECIFIED;

@@ -1,8 +1,8 @@
-// Metadata: the coordinator's memory. Ordered keys with etcd's meaning of revisions, so that an etcd implementation fits:
-// one revision for the whole store, raised by every transaction; each key knows the revision that wrote it last.
+// Metadata: the coordinator's memory. Ordered keys with etcd's meaning of revisions, so that an etcd implementation
+// fits: one revision for the whole store, raised by every transaction; each key knows the revision that wrote it last.
 //
-// Thread safe. txn() returns when its writes are on disk (RocksDB: WAL synced), so it blocks: it is called from detached
-// actors and start-up only. Values are opaque bytes.
+// Thread safe. txn() returns when its writes are on disk (RocksDB: WAL synced), so it blocks: it is called from
+// detached actors and start-up only. Values are opaque bytes.
 #pragma once
 
 #include <cstdint>

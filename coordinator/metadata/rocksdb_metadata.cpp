@@ -21,7 +21,8 @@ std::string encode(uint64_t revision, std::string_view value) {
 }
 
 Result<KeyValue> decode(std::string key, std::string_view bytes) {
-  if (bytes.size() < 8) return Error(ErrorCode::CORRUPTED, "a metadata value is shorter than its header", std::move(key));
+  if (bytes.size() < 8)
+    return Error(ErrorCode::CORRUPTED, "a metadata value is shorter than its header", std::move(key));
   KeyValue result{std::move(key), std::string(bytes.substr(8)), 0};
   for (int i = 0; i < 8; ++i) result.mod_revision |= uint64_t(static_cast<uint8_t>(bytes[i])) << (8 * i);
   return result;
@@ -131,7 +132,8 @@ Result<std::unique_ptr<Metadata>> open_rocksdb_metadata(const std::string& direc
   auto status = rocksdb::DB::Open(options, directory, &raw);
   if (!status.ok()) {
     if (status.ToString().find("lock") != std::string::npos)
-      return Error(ErrorCode::WORK_DIR_IN_USE, "another coordinator holds the metadata: " + status.ToString(), directory);
+      return Error(ErrorCode::WORK_DIR_IN_USE, "another coordinator holds the metadata: " + status.ToString(),
+                   directory);
     return error_of(status, directory);
   }
   std::unique_ptr<rocksdb::DB> db(raw);

@@ -99,7 +99,8 @@ Result<Secret> Sealer::unseal(const std::string& sealed) const {
   if (crypto_secretbox_open_easy(reinterpret_cast<unsigned char*>(clear.data()), bytes + crypto_secretbox_NONCEBYTES,
                                  sealed.size() - crypto_secretbox_NONCEBYTES, bytes,
                                  reinterpret_cast<const unsigned char*>(key_.reveal().data())) != 0)
-    return Error(ErrorCode::CORRUPTED, "a sealed secret cannot be opened: the master key is another one, or the bytes changed");
+    return Error(ErrorCode::CORRUPTED,
+                 "a sealed secret cannot be opened: the master key is another one, or the bytes changed");
   return Secret(std::move(clear));
 }
 

@@ -11,12 +11,12 @@ namespace sluice::coordinator {
 
 class Sealer {
  public:
-  // Reads the master key (32 bytes as hex), or makes one with mode 0600 when the file does not exist. A file that others
-  // can read is refused.
+  // Reads the master key (32 bytes as hex), or makes one with mode 0600 when the file does not exist. A file that
+  // others can read is refused.
   static Result<Sealer> open(const std::string& key_file);
 
-  std::string seal(const Secret& secret) const;             // nonce and box; differs at every call
-  Result<Secret> unseal(const std::string& sealed) const;   // CORRUPTED: another key, or changed bytes
+  std::string seal(const Secret& secret) const;            // nonce and box; differs at every call
+  Result<Secret> unseal(const std::string& sealed) const;  // CORRUPTED: another key, or changed bytes
 
  private:
   explicit Sealer(Secret key) : key_(std::move(key)) {}

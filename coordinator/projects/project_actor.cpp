@@ -38,12 +38,18 @@ cluster::v1::DatabaseEndpoint endpoint_of(const v1::StoredEndpoint& stored, cons
 
 Result<v1::StoredProject> apply(const Command& command, const v1::StoredProject& state, int64_t now) {
   switch (command.verb) {
-    case Verb::kStart: return start_project(state, now);
-    case Verb::kStop: return stop_project(state, now);
-    case Verb::kResume: return resume_project(state, command.again, command.run_mode, now);
-    case Verb::kRelease: return release_project(state, now);
-    case Verb::kDelete: return delete_project(state, now);
-    case Verb::kFinish: return finish_project(state, now);
+    case Verb::kStart:
+      return start_project(state, now);
+    case Verb::kStop:
+      return stop_project(state, now);
+    case Verb::kResume:
+      return resume_project(state, command.again, command.run_mode, now);
+    case Verb::kRelease:
+      return release_project(state, now);
+    case Verb::kDelete:
+      return delete_project(state, now);
+    case Verb::kFinish:
+      return finish_project(state, now);
   }
   return Error(ErrorCode::INTERNAL, "unknown command");
 }
@@ -58,10 +64,10 @@ struct project_state {
   ComponentViews views;
   v1::StoredEndpoint source, sink;
   cluster::v1::DatabaseEndpoint source_login, sink_login;
-  std::string sent;                  // the wanted set that the CM has, serialised
+  std::string sent;  // the wanted set that the CM has, serialised
   int64_t published_us = 0;
   bool unpublished = false;
-  bool disowned = false;             // another coordinator wrote the record: this one acts no more
+  bool disowned = false;  // another coordinator wrote the record: this one acts no more
 
   int64_t now() const { return world.clock->unix_time_us(); }
 
@@ -91,7 +97,9 @@ struct project_state {
     commit(txn, [this, next = std::move(next), then](const Status& kept) {
       if (!kept.ok()) return then(kept);
       if (next.status() != project.status())
-        log::info(kArea, "status", {{"project", next.id()}, {"name", next.spec().name()}, {"from", project.status()}, {"to", next.status()}});
+        log::info(
+            kArea, "status",
+            {{"project", next.id()}, {"name", next.spec().name()}, {"from", project.status()}, {"to", next.status()}});
       bool again = project.verified() && !next.verified();
       project = next;
       if (again) detail.forget_verification();
@@ -179,7 +187,8 @@ struct project_state {
   // ---- endpoints ----
 
   void load_endpoints(Then then) {
-    ReadRequest read{{endpoint_key(project.spec().source_endpoint_id()), endpoint_key(project.spec().sink_endpoint_id())}};
+    ReadRequest read{
+        {endpoint_key(project.spec().source_endpoint_id()), endpoint_key(project.spec().sink_endpoint_id())}};
     self->request(world.metadata, kMetadataTimeout, read)
         .await([this, then](const ReadReply& reply) { then(take_endpoints(*reply.values)); },
                [this, then](const caf::error&) { then(unanswered()); });
@@ -190,8 +199,10 @@ struct project_state {
     SLUICE_TRY(take_endpoint((*values)[0], source, source_login));
     return take_endpoint((*values)[1], sink, sink_login);
   }
-  Status take_endpoint(const std::optional<KeyValue>& value, v1::StoredEndpoint& stored, cluster::v1::DatabaseEndpoint& login) {
-    if (!value || !stored.ParseFromString(value->value)) return Error(ErrorCode::NOT_FOUND, "a data source of the project does not exist", project.id());
+  Status take_endpoint(const std::optional<KeyValue>& value, v1::StoredEndpoint& stored,
+                       cluster::v1::DatabaseEndpoint& login) {
+    if (!value || !stored.ParseFromString(value->value))
+      return Error(ErrorCode::NOT_FOUND, "a data source of the project does not exist", project.id());
     Secret password;
     if (!stored.sealed_password().empty()) {
       SLUICE_ASSIGN(password, world.sealer->unseal(stored.sealed_password()));
@@ -225,7 +236,9 @@ project_actor::behavior_type project_behavior(project_actor::stateful_pointer<pr
   state.revision = record->mod_revision;
   state.detail.restore(record->project, record->tables);
   state.load_endpoints([self](const Status& loaded) {
-    if (!loaded.ok()) log::error(kArea, "data sources cannot be read", {{"project", self->state.project.id()}, {"error", loaded.error()}});
+    if (!loaded.ok())
+      log::error(kArea, "data sources cannot be read",
+                 {{"project", self->state.project.id()}, {"error", loaded.error()}});
     self->state.publish(true);
     self->send(self, Tick{});
   });

@@ -51,6 +51,12 @@ class ProjectBoard {
     return find(id);
   }
 
+  // Until it is published for the first time, or the patience is over.
+  void wait_for(const std::string& id, std::chrono::milliseconds patience) const {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, patience, [&] { return projects_.contains(id); });
+  }
+
  private:
   Entry find(const std::string& id_or_name) const {
     if (auto found = projects_.find(id_or_name); found != projects_.end()) return found->second;

@@ -18,13 +18,20 @@ std::string position_text(const store::v1::Position& position) {
 
 const char* kind_name(cluster::v1::ComponentKind kind) {
   switch (kind) {
-    case cluster::v1::PRECHECK: return "precheck";
-    case cluster::v1::STORE: return "store";
-    case cluster::v1::STRUCT_TRANSFER: return "struct_transfer";
-    case cluster::v1::FULL_IMPORT: return "full_import";
-    case cluster::v1::INCR_SYNC: return "incr_sync";
-    case cluster::v1::CHECKER: return "checker";
-    default: return "";
+    case cluster::v1::PRECHECK:
+      return "precheck";
+    case cluster::v1::STORE:
+      return "store";
+    case cluster::v1::STRUCT_TRANSFER:
+      return "struct_transfer";
+    case cluster::v1::FULL_IMPORT:
+      return "full_import";
+    case cluster::v1::INCR_SYNC:
+      return "incr_sync";
+    case cluster::v1::CHECKER:
+      return "checker";
+    default:
+      return "";
   }
 }
 
@@ -217,14 +224,16 @@ admin::v1::Totals ProjectDetail::totals() const {
     out.set_tables(out.tables() + 1);
     out.set_tables_finished(out.tables_finished() + table.finished());
     out.set_rows(out.rows() + table.rows());
-    out.set_rows_estimated(out.rows_estimated() + std::max(table.rows(), table.finished() ? 0 : table.rows_estimated()));
+    out.set_rows_estimated(out.rows_estimated() +
+                           std::max(table.rows(), table.finished() ? 0 : table.rows_estimated()));
     out.set_bytes(out.bytes() + table.bytes());
     out.set_differences(out.differences() + table.differences());
   }
   return out;
 }
 
-void ProjectDetail::render_steps(const v1::StoredProject& state, const ComponentViews& views, admin::v1::Project& out) const {
+void ProjectDetail::render_steps(const v1::StoredProject& state, const ComponentViews& views,
+                                 admin::v1::Project& out) const {
   auto all = totals();
   int order = 0;
   for (const auto& stored : state.steps()) {
@@ -253,19 +262,22 @@ void ProjectDetail::render_steps(const v1::StoredProject& state, const Component
     } else if (stored.name() == "INCR_TRANSFER" && stored.status() == "MONITORING") {
       progress = 100;
       step.mutable_step_info()->set_checkpoint_sample_timestamp(lag_sampled_us_ / 1'000'000);
-      step.mutable_step_info()->set_incr_timestamp_checkpoint((lag_sampled_us_ - incremental_.lag_ms() * 1000) / 1'000'000);
+      step.mutable_step_info()->set_incr_timestamp_checkpoint((lag_sampled_us_ - incremental_.lag_ms() * 1000) /
+                                                              1'000'000);
     }
     step.set_progress(stored.status() == "FINISHED" ? 100 : progress);
     if (stored.status() == "RUNNING" || stored.status() == "MONITORING") {
       out.mutable_extra_info()->set_running_step(stored.name());
       out.mutable_extra_info()->set_running_progress(step.progress());
     }
-    if (stored.name() == "INCR_TRANSFER") out.mutable_extra_info()->set_monitoring_incr(stored.status() == "MONITORING");
+    if (stored.name() == "INCR_TRANSFER")
+      out.mutable_extra_info()->set_monitoring_incr(stored.status() == "MONITORING");
   }
 }
 
-admin::v1::Project ProjectDetail::render(const v1::StoredProject& state, const ComponentViews& views, const admin::v1::DataSource& source,
-                                         const admin::v1::DataSource& sink, int64_t now_us) const {
+admin::v1::Project ProjectDetail::render(const v1::StoredProject& state, const ComponentViews& views,
+                                         const admin::v1::DataSource& source, const admin::v1::DataSource& sink,
+                                         int64_t now_us) const {
   admin::v1::Project out;
   out.set_id(state.id());
   out.set_type(state.spec().type());
@@ -286,7 +298,8 @@ admin::v1::Project ProjectDetail::render(const v1::StoredProject& state, const C
   if (checker && state.verification().empty()) out.set_verification("RUNNING");
   for (const auto& [name, table] : tables_) *out.add_tables() = table;
   *out.mutable_totals() = totals();
-  out.mutable_totals()->set_unsettled(checker && checker->status ? checker->status->checker().unsettled() : state.unsettled());
+  out.mutable_totals()->set_unsettled(checker && checker->status ? checker->status->checker().unsettled()
+                                                                 : state.unsettled());
   out.mutable_totals()->set_differences(std::max(out.totals().differences(), state.differences()));
   *out.mutable_incremental() = incremental(UINT64_MAX);
   out.mutable_incremental()->set_window_closed(state.window_closed());

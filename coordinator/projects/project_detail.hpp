@@ -21,8 +21,9 @@ class ProjectDetail {
 
   // Puts what would be lost with this object into the state: the counts of those epochs of Incr-Sync that have ended.
   void keep(v1::StoredProject& state, const ComponentViews& views) const;
-  admin::v1::Project render(const v1::StoredProject& state, const ComponentViews& views, const admin::v1::DataSource& source,
-                            const admin::v1::DataSource& sink, int64_t now_us) const;
+  admin::v1::Project render(const v1::StoredProject& state, const ComponentViews& views,
+                            const admin::v1::DataSource& source, const admin::v1::DataSource& sink,
+                            int64_t now_us) const;
 
  private:
   void take_tables(const ComponentView& view);
@@ -38,7 +39,7 @@ class ProjectDetail {
   admin::v1::Incremental incremental_;                   // positions, lag and conflicts as last reported
   admin::v1::Incremental base_;                          // counts of the epochs up to base_epoch_
   uint64_t base_epoch_ = 0;
-  std::map<uint64_t, Counts> counts_;                    // by later epochs of Incr-Sync
+  std::map<uint64_t, Counts> counts_;  // by later epochs of Incr-Sync
   int64_t lag_sampled_us_ = 0;
 };
 

@@ -9,7 +9,7 @@ namespace {
 
 using cluster::v1::ComponentKind;
 
-constexpr int64_t kEndingPatienceUs = 30'000'000;   // then components are ended without their consent
+constexpr int64_t kEndingPatienceUs = 30'000'000;  // then components are ended without their consent
 constexpr int64_t kAppliedSampleUs = 30'000'000;
 constexpr int64_t kHoldPatienceMs = 60'000;
 constexpr int kWarningsMax = 200, kErrorsMax = 50, kRecopiedMax = 4096;
@@ -196,7 +196,8 @@ class Round {
     if (now) {
       take_incremental(*now);
       copy_again(*now);
-      if (!s_.window_closed() && s_.copying().empty() && (now->incr_sync().window_closed() || now->state() == cluster::v1::FINISHED))
+      if (!s_.window_closed() && s_.copying().empty() &&
+          (now->incr_sync().window_closed() || now->state() == cluster::v1::FINISHED))
         s_.set_window_closed(true);
       if (s_.following() && now->state() == cluster::v1::RUNNING) set_step(kIncr, "MONITORING");
       if (now->state() == cluster::v1::FINISHED && s_.copying().empty() && (s_.draining() || !steps_.incremental)) {
@@ -295,7 +296,8 @@ class Round {
     auto code = checker.failed->code();
     if (code != ErrorCode::DIFFERENCES_FOUND && code != ErrorCode::UNSETTLED_ROWS) return false;
     take_result(*checker.status);
-    if (s_.verification() == "EQUAL") s_.set_verification(code == ErrorCode::DIFFERENCES_FOUND ? "DIFFERENT" : "UNSETTLED");
+    if (s_.verification() == "EQUAL")
+      s_.set_verification(code == ErrorCode::DIFFERENCES_FOUND ? "DIFFERENT" : "UNSETTLED");
     return true;
   }
 
@@ -353,7 +355,8 @@ class Round {
     if (reached == "FINISHED") s_.set_finished_us(now_);
     if (reached == "FINISHED" || reached == "RELEASED" || reached == "DELETED") s_.clear_hold();
     for (auto& step : *s_.mutable_steps())
-      if (reached != "FINISHED" && (step.status() == "RUNNING" || step.status() == "MONITORING")) step.set_status("SUSPEND");
+      if (reached != "FINISHED" && (step.status() == "RUNNING" || step.status() == "MONITORING"))
+        step.set_status("SUSPEND");
   }
 
   void warn(const std::string& text) {
@@ -379,7 +382,8 @@ Error wrong_state(const v1::StoredProject& state, const std::string& why) {
 }
 
 bool gone(const v1::StoredProject& state) {
-  return state.status() == "RELEASED" || state.status() == "DELETED" || state.ending() == "RELEASED" || state.ending() == "DELETED";
+  return state.status() == "RELEASED" || state.status() == "DELETED" || state.ending() == "RELEASED" ||
+         state.ending() == "DELETED";
 }
 
 v1::StoredProject ending(v1::StoredProject state, const char* to, int64_t now_us) {
@@ -420,7 +424,8 @@ v1::StoredProject new_project(std::string id, const admin::v1::CreateProjectRequ
 
 Result<v1::StoredProject> start_project(const v1::StoredProject& state, int64_t now_us) {
   if (state.status() == "RUNNING" && state.ending().empty()) return state;
-  if (state.status() != "INIT" || !state.ending().empty()) return wrong_state(state, "only a project that has not started is started; resume it");
+  if (state.status() != "INIT" || !state.ending().empty())
+    return wrong_state(state, "only a project that has not started is started; resume it");
   v1::StoredProject next = state;
   next.set_status("RUNNING");
   next.set_attempt(next.attempt() + 1);
@@ -431,12 +436,15 @@ Result<v1::StoredProject> start_project(const v1::StoredProject& state, int64_t 
 
 Result<v1::StoredProject> stop_project(const v1::StoredProject& state, int64_t now_us) {
   if (gone(state)) return wrong_state(state, "nothing is left to stop");
-  if (state.status() == "SUSPEND" || state.ending() == "SUSPEND" || state.ending() == "FAILED" || state.status() == "FAILED") return state;
+  if (state.status() == "SUSPEND" || state.ending() == "SUSPEND" || state.ending() == "FAILED" ||
+      state.status() == "FAILED")
+    return state;
   if (state.status() != "RUNNING") return wrong_state(state, "only a running project is stopped");
   return ending(state, "SUSPEND", now_us);
 }
 
-Result<v1::StoredProject> resume_project(const v1::StoredProject& state, bool again, const std::string& run_mode, int64_t now_us) {
+Result<v1::StoredProject> resume_project(const v1::StoredProject& state, bool again, const std::string& run_mode,
+                                         int64_t now_us) {
   if (gone(state)) return wrong_state(state, "its resources are released");
   if (state.status() == "INIT") return wrong_state(state, "start it");
   if (state.status() == "RUNNING" && state.ending().empty()) return state;
@@ -462,7 +470,8 @@ Result<v1::StoredProject> resume_project(const v1::StoredProject& state, bool ag
   }
   for (auto& step : *next.mutable_steps()) {
     bool repeated = over && (step.name() == kIncr || step.name() == kVerify);
-    if (step.status() == "SUSPEND" || step.status() == "FAILED") step.set_status(step.finished_us() > 0 ? "FINISHED" : "RUNNING");
+    if (step.status() == "SUSPEND" || step.status() == "FAILED")
+      step.set_status(step.finished_us() > 0 ? "FINISHED" : "RUNNING");
     if (step.status() != "FINISHED" || repeated) {
       step.clear_error();
       step.clear_failed_us();
@@ -493,7 +502,8 @@ Result<v1::StoredProject> delete_project(const v1::StoredProject& state, int64_t
 Result<v1::StoredProject> finish_project(const v1::StoredProject& state, int64_t now_us) {
   if (gone(state)) return wrong_state(state, "its resources are released");
   if (state.status() == "FINISHED" || state.ending() == "FINISHED" || state.finish()) return state;
-  if (state.status() != "RUNNING" || !state.ending().empty()) return wrong_state(state, "only a running project is finished; resume it first");
+  if (state.status() != "RUNNING" || !state.ending().empty())
+    return wrong_state(state, "only a running project is finished; resume it first");
   v1::StoredProject next = state;
   next.set_finish(true);
   next.set_modified_us(now_us);
@@ -503,13 +513,20 @@ Result<v1::StoredProject> finish_project(const v1::StoredProject& state, int64_t
 std::string step_of(const v1::StoredProject& state, ComponentKind kind) {
   auto steps = ProjectSteps::of(state.spec());
   switch (kind) {
-    case cluster::v1::PRECHECK: return kPrecheck;
-    case cluster::v1::STORE: return kLogPull;
-    case cluster::v1::STRUCT_TRANSFER: return kStruct;
-    case cluster::v1::FULL_IMPORT: return steps.full ? kFull : kIncr;
-    case cluster::v1::INCR_SYNC: return steps.incremental ? kIncr : kFull;
-    case cluster::v1::CHECKER: return kVerify;
-    default: return kPrecheck;
+    case cluster::v1::PRECHECK:
+      return kPrecheck;
+    case cluster::v1::STORE:
+      return kLogPull;
+    case cluster::v1::STRUCT_TRANSFER:
+      return kStruct;
+    case cluster::v1::FULL_IMPORT:
+      return steps.full ? kFull : kIncr;
+    case cluster::v1::INCR_SYNC:
+      return steps.incremental ? kIncr : kFull;
+    case cluster::v1::CHECKER:
+      return kVerify;
+    default:
+      return kPrecheck;
   }
 }
 

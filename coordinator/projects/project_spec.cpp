@@ -28,11 +28,16 @@ bool is_set(const Message& message, const FieldDescriptor* field) {
   const auto* reflection = message.GetReflection();
   if (field->is_repeated()) return reflection->FieldSize(message, field) > 0;
   switch (field->cpp_type()) {
-    case FieldDescriptor::CPPTYPE_BOOL: return reflection->GetBool(message, field);
-    case FieldDescriptor::CPPTYPE_INT32: return reflection->GetInt32(message, field) != 0;
-    case FieldDescriptor::CPPTYPE_INT64: return reflection->GetInt64(message, field) != 0;
-    case FieldDescriptor::CPPTYPE_STRING: return !reflection->GetString(message, field).empty();
-    default: return reflection->HasField(message, field);
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return reflection->GetBool(message, field);
+    case FieldDescriptor::CPPTYPE_INT32:
+      return reflection->GetInt32(message, field) != 0;
+    case FieldDescriptor::CPPTYPE_INT64:
+      return reflection->GetInt64(message, field) != 0;
+    case FieldDescriptor::CPPTYPE_STRING:
+      return !reflection->GetString(message, field).empty();
+    default:
+      return reflection->HasField(message, field);
   }
 }
 
@@ -50,7 +55,8 @@ Status one_of(const std::string& field, const std::string& value, std::initializ
               std::initializer_list<const char*> known = {}) {
   auto is = [&](const char* text) { return value == text; };
   if (value.empty() || std::any_of(allowed.begin(), allowed.end(), is)) return {};
-  if (std::any_of(known.begin(), known.end(), is)) return unsupported(field, "the value " + value + " is not supported");
+  if (std::any_of(known.begin(), known.end(), is))
+    return unsupported(field, "the value " + value + " is not supported");
   return invalid(field, "the value " + value + " is not known");
 }
 
@@ -59,12 +65,14 @@ Status in_range(const std::string& field, bool present, int64_t value, int64_t l
   return invalid(field, "must be between " + std::to_string(low) + " and " + std::to_string(high));
 }
 
-Status check_speed(const std::string& field, const std::string& mode, bool has_config, const admin::v1::SpeedConfig& config) {
+Status check_speed(const std::string& field, const std::string& mode, bool has_config,
+                   const admin::v1::SpeedConfig& config) {
   SLUICE_TRY(one_of(field + "Mode", mode, {"STEADY", "NORMAL", "FAST", "CUSTOM"}));
   if (has_config && mode != "CUSTOM" && config.ByteSizeLong() > 0)
     return invalid(field + "Config", "is only for the mode CUSTOM");
   SLUICE_TRY(in_range(field + "Config.memory", config.has_memory(), config.memory(), 1, 1024));
-  SLUICE_TRY(in_range(field + "Config.readerWorkerNum", config.has_reader_worker_num(), config.reader_worker_num(), 1, 512));
+  SLUICE_TRY(
+      in_range(field + "Config.readerWorkerNum", config.has_reader_worker_num(), config.reader_worker_num(), 1, 512));
   return in_range(field + "Config.writerWorkerNum", config.has_writer_worker_num(), config.writer_worker_num(), 1, 512);
 }
 
@@ -72,8 +80,8 @@ Status check_full(const admin::v1::CreateProjectRequest& request) {
   const auto& full = request.full_transfer_config();
   const std::string path = "fullTransferConfig.";
   SLUICE_TRY(refuse(full, path, {"none_pk_uk_truncate_dst_table", "throttle_iops"}));
-  SLUICE_TRY(check_speed(path + "fullTransferSpeed", full.full_transfer_speed_mode(), full.has_full_transfer_speed_config(),
-                         full.full_transfer_speed_config()));
+  SLUICE_TRY(check_speed(path + "fullTransferSpeed", full.full_transfer_speed_mode(),
+                         full.has_full_transfer_speed_config(), full.full_transfer_speed_config()));
   SLUICE_TRY(check_speed(path + "fullVerifySpeed", full.full_verify_speed_mode(), full.has_full_verify_speed_config(),
                          full.full_verify_speed_config()));
   SLUICE_TRY(in_range(path + "throttleRps", full.has_throttle_rps(), full.throttle_rps(), 0, INT32_MAX));
@@ -85,31 +93,43 @@ Status check_full(const admin::v1::CreateProjectRequest& request) {
 Status check_incremental(const admin::v1::CreateProjectRequest& request) {
   const auto& incr = request.incr_transfer_config();
   const std::string path = "incrTransferConfig.";
-  SLUICE_TRY(refuse(incr, path, {"enable_sequencing_within_txn", "incr_online_ddl_config", "throttle_iops", "reverse_reuse_incr_config_flag"}));
+  SLUICE_TRY(refuse(
+      incr, path,
+      {"enable_sequencing_within_txn", "incr_online_ddl_config", "throttle_iops", "reverse_reuse_incr_config_flag"}));
   if (!incr.start_timestamp().empty()) {
     if (request.enable_full_transfer() || !request.enable_incr_transfer())
       return invalid(path + "startTimestamp", "is only for incremental synchronization without full migration");
     int64_t seconds = 0;
-    auto [end, error] = std::from_chars(incr.start_timestamp().data(), incr.start_timestamp().data() + incr.start_timestamp().size(), seconds);
-    if (error != std::errc() || *end != '\0' || seconds <= 0) return invalid(path + "startTimestamp", "must be seconds since 1970");
+    auto [end, error] = std::from_chars(incr.start_timestamp().data(),
+                                        incr.start_timestamp().data() + incr.start_timestamp().size(), seconds);
+    if (error != std::errc() || *end != '\0' || seconds <= 0)
+      return invalid(path + "startTimestamp", "must be seconds since 1970");
   }
   std::set<std::string> records(incr.record_type_white_list().begin(), incr.record_type_white_list().end());
   for (const auto& type : records)
-    SLUICE_TRY(one_of(path + "recordTypeWhiteList", type, {"HEARTBEAT", "INSERT", "UPDATE", "DELETE", "BEGIN", "COMMIT", "ROLLBACK", "DDL", "ROW"}));
+    SLUICE_TRY(one_of(path + "recordTypeWhiteList", type,
+                      {"HEARTBEAT", "INSERT", "UPDATE", "DELETE", "BEGIN", "COMMIT", "ROLLBACK", "DDL", "ROW"}));
   if (!records.empty() && !records.contains("ROW") &&
       !(records.contains("INSERT") && records.contains("UPDATE") && records.contains("DELETE")))
     return unsupported(path + "recordTypeWhiteList", "leaving out INSERT, UPDATE or DELETE is not supported");
   if (!records.empty() && !records.contains("DDL") && request.on_ddl() != "skip" && request.on_ddl() != "stop")
     return unsupported(path + "recordTypeWhiteList", "leaving out DDL is not supported; set onDdl to stop or skip");
-  SLUICE_TRY(in_range(path + "storeLogKeptHour", incr.has_store_log_kept_hour(), incr.store_log_kept_hour(), 1, 365 * 24));
-  SLUICE_TRY(in_range(path + "incrSyncConcurrency", incr.has_incr_sync_concurrency(), incr.incr_sync_concurrency(), 1, 1024));
+  SLUICE_TRY(
+      in_range(path + "storeLogKeptHour", incr.has_store_log_kept_hour(), incr.store_log_kept_hour(), 1, 365 * 24));
+  SLUICE_TRY(
+      in_range(path + "incrSyncConcurrency", incr.has_incr_sync_concurrency(), incr.incr_sync_concurrency(), 1, 1024));
   SLUICE_TRY(in_range(path + "throttleRps", incr.has_throttle_rps(), incr.throttle_rps(), 0, INT32_MAX));
-  SLUICE_TRY(one_of(path + "incrLogPullSpeedMode", incr.incr_log_pull_speed_mode(), {"NORMAL", "CUSTOM"}, {"STEADY", "FAST"}));
-  SLUICE_TRY(refuse(incr.incr_log_pull_speed_config(), path + "incrLogPullSpeedConfig.", {"reader_worker_num", "writer_worker_num"}));
+  SLUICE_TRY(
+      one_of(path + "incrLogPullSpeedMode", incr.incr_log_pull_speed_mode(), {"NORMAL", "CUSTOM"}, {"STEADY", "FAST"}));
+  SLUICE_TRY(refuse(incr.incr_log_pull_speed_config(), path + "incrLogPullSpeedConfig.",
+                    {"reader_worker_num", "writer_worker_num"}));
   SLUICE_TRY(refuse(incr.incr_log_sync_speed_config(), path + "incrLogSyncSpeedConfig.", {"reader_worker_num"}));
-  SLUICE_TRY(check_speed(path + "incrLogSyncSpeed", incr.incr_log_sync_speed_mode(), incr.has_incr_log_sync_speed_config(), incr.incr_log_sync_speed_config()));
+  SLUICE_TRY(check_speed(path + "incrLogSyncSpeed", incr.incr_log_sync_speed_mode(),
+                         incr.has_incr_log_sync_speed_config(), incr.incr_log_sync_speed_config()));
   for (const auto& type : incr.support_ddl_types())
-    SLUICE_TRY(one_of(path + "supportDDLTypes", type, {"CREATE_TABLE", "ALTER_TABLE", "DROP_TABLE", "RENAME_TABLE", "TRUNCATE_TABLE", "CREATE_INDEX", "DROP_INDEX"}));
+    SLUICE_TRY(one_of(
+        path + "supportDDLTypes", type,
+        {"CREATE_TABLE", "ALTER_TABLE", "DROP_TABLE", "RENAME_TABLE", "TRUNCATE_TABLE", "CREATE_INDEX", "DROP_INDEX"}));
   SLUICE_TRY(one_of(path + "conflictPolicy", incr.conflict_policy(), {"IGNORE", "OVERWRITE"}));
   if (!incr.conflict_policy().empty() && !request.on_conflict().empty())
     return invalid("onConflict", "cannot be combined with incrTransferConfig.conflictPolicy");
@@ -118,25 +138,32 @@ Status check_incremental(const admin::v1::CreateProjectRequest& request) {
 
 Status check_other_configs(const admin::v1::CreateProjectRequest& request) {
   const auto& common = request.common_transfer_config();
-  SLUICE_TRY(one_of("commonTransferConfig.tableCategory", common.table_category(), {"ALL"}, {"WITH_UNIQUE_ROW_ID", "WITHOUT_UNIQUE_ROW_ID"}));
-  SLUICE_TRY(one_of("commonTransferConfig.sinkStoreFormat", common.sink_store_format(), {"Default"}, {"Row Storage", "Column Storage", "Hybrid Row-Column Storage"}));
-  SLUICE_TRY(one_of("commonTransferConfig.sourceStoreFormat", common.source_store_format(), {"Default"}, {"Row Storage", "Column Storage", "Hybrid Row-Column Storage"}));
-  SLUICE_TRY(refuse(common, "commonTransferConfig.",
-                    {"active_active", "mq_serializer_type", "mq_partition_mode", "mq_partition", "datahub_topic_type", "rocket_mq_producer_group",
-                     "rocket_mq_msg_tags", "rocket_mq_enable_msg_trace", "rocket_mq_send_msg_timeout", "data_works_business_name",
-                     "enable_hidden_columns_and_index", "interactive_mode"}));
+  SLUICE_TRY(one_of("commonTransferConfig.tableCategory", common.table_category(), {"ALL"},
+                    {"WITH_UNIQUE_ROW_ID", "WITHOUT_UNIQUE_ROW_ID"}));
+  SLUICE_TRY(one_of("commonTransferConfig.sinkStoreFormat", common.sink_store_format(), {"Default"},
+                    {"Row Storage", "Column Storage", "Hybrid Row-Column Storage"}));
+  SLUICE_TRY(one_of("commonTransferConfig.sourceStoreFormat", common.source_store_format(), {"Default"},
+                    {"Row Storage", "Column Storage", "Hybrid Row-Column Storage"}));
+  SLUICE_TRY(refuse(
+      common, "commonTransferConfig.",
+      {"active_active", "mq_serializer_type", "mq_partition_mode", "mq_partition", "datahub_topic_type",
+       "rocket_mq_producer_group", "rocket_mq_msg_tags", "rocket_mq_enable_msg_trace", "rocket_mq_send_msg_timeout",
+       "data_works_business_name", "enable_hidden_columns_and_index", "interactive_mode"}));
   const auto& structure = request.struct_transfer_config();
-  SLUICE_TRY(one_of("structTransferConfig.byteCharConvertStrategy", structure.byte_char_convert_strategy(), {"DO_NOTHING_IF_BYTE_USED"},
+  SLUICE_TRY(one_of("structTransferConfig.byteCharConvertStrategy", structure.byte_char_convert_strategy(),
+                    {"DO_NOTHING_IF_BYTE_USED"},
                     {"IGNORE_BYTE_IF_BYTE_USED", "FORCE_CHAR_IF_BYTE_USED", "EXPAND_LEN_IF_BYTE_USED"}));
   SLUICE_TRY(refuse(structure, "structTransferConfig.", {"defer_index_creation"}));
-  SLUICE_TRY(one_of("structTransferConfig.indexMigrationType", structure.index_migration_type(), {"WITH_STRUCT_TRANSFER"},
-                    {"NOT_MIGRATION", "AFTER_FULL_TRANSFER"}));
+  SLUICE_TRY(one_of("structTransferConfig.indexMigrationType", structure.index_migration_type(),
+                    {"WITH_STRUCT_TRANSFER"}, {"NOT_MIGRATION", "AFTER_FULL_TRANSFER"}));
   if (structure.has_auto_processed_to_next_step() && !structure.auto_processed_to_next_step())
-    return unsupported("structTransferConfig.autoProcessedToNextStep", "stopping after schema migration is not supported");
+    return unsupported("structTransferConfig.autoProcessedToNextStep",
+                       "stopping after schema migration is not supported");
   SLUICE_TRY(one_of("structTransferConfig.triggerMigrationType", structure.trigger_migration_type(), {"NOT_MIGRATION"},
                     {"WITH_STRUCT_TRANSFER", "WITH_TRANSFER_APP_SWITCH"}));
   const auto& verify = request.full_verify_config();
-  SLUICE_TRY(refuse(verify, "fullVerifyConfig.", {"source_throttle_bps", "sink_throttle_bps", "enable_hidden_columns_and_index"}));
+  SLUICE_TRY(refuse(verify, "fullVerifyConfig.",
+                    {"source_throttle_bps", "sink_throttle_bps", "enable_hidden_columns_and_index"}));
   SLUICE_TRY(one_of("fullVerifyConfig.mode", verify.mode(), {"AUTO"}, {"IN"}));
   SLUICE_TRY(in_range("fullVerifyConfig.sourceThreads", verify.has_source_threads(), verify.source_threads(), 1, 512));
   return in_range("fullVerifyConfig.sinkThreads", verify.has_sink_threads(), verify.sink_threads(), 1, 512);
@@ -151,9 +178,12 @@ Status check_table(const admin::v1::TableObject& table, const std::string& path)
   return table.name().empty() ? Status(invalid(path + "name", "is missing")) : Status();
 }
 
-Status add_database(const admin::v1::DatabaseObject& database, const std::string& path, bool black, ProjectScope& scope) {
-  SLUICE_TRY(refuse(database, path, {"functions", "procedures", "packages", "synonyms", "sequences", "specific_functions", "specific_procedures",
-                                     "specific_packages", "specific_synonyms", "specific_sequences", "cluster_name", "tenant_name"}));
+Status add_database(const admin::v1::DatabaseObject& database, const std::string& path, bool black,
+                    ProjectScope& scope) {
+  SLUICE_TRY(refuse(
+      database, path,
+      {"functions", "procedures", "packages", "synonyms", "sequences", "specific_functions", "specific_procedures",
+       "specific_packages", "specific_synonyms", "specific_sequences", "cluster_name", "tenant_name"}));
   if (database.name().empty()) return invalid(path + "name", "is missing");
   const std::string from = quoted(database.name());
   const std::string to = database.mapped_name().empty() ? from : quoted(database.mapped_name());
@@ -180,7 +210,8 @@ Status add_database(const admin::v1::DatabaseObject& database, const std::string
 }
 
 Status add_rule(const std::string& rule, const std::string& path, bool black, ProjectScope& scope) {
-  if (rule.find_first_of("[]") != std::string::npos) return unsupported(path, "character sets in rules are not supported: " + rule);
+  if (rule.find_first_of("[]") != std::string::npos)
+    return unsupported(path, "character sets in rules are not supported: " + rule);
   auto equals = rule.find('=');
   (black ? scope.excludes : scope.includes).push_back(rule.substr(0, equals));
   if (equals != std::string::npos) {
@@ -208,11 +239,15 @@ Status add_mapping(const admin::v1::TransferMapping& mapping, ProjectScope& scop
   const std::string path = "transferMapping.";
   SLUICE_TRY(one_of(path + "mode", mapping.mode(), {"SPECIFIC", "WILDCARD", "COMPLEX"}));
   if (mapping.mode().empty() && mapping.ByteSizeLong() > 0) return invalid(path + "mode", "is missing");
-  for (const auto& database : mapping.databases()) SLUICE_TRY(add_database(database, path + "databases.", false, scope));
+  for (const auto& database : mapping.databases())
+    SLUICE_TRY(add_database(database, path + "databases.", false, scope));
   for (const auto& database : mapping.schemas()) SLUICE_TRY(add_database(database, path + "schemas.", false, scope));
-  for (const auto& database : mapping.databases_black()) SLUICE_TRY(add_database(database, path + "databasesBlack.", true, scope));
-  for (const auto& rule : mapping.table_and_view_white_list()) SLUICE_TRY(add_rule(rule, path + "tableAndViewWhiteList", false, scope));
-  for (const auto& rule : mapping.table_and_view_black_list()) SLUICE_TRY(add_rule(rule, path + "tableAndViewBlackList", true, scope));
+  for (const auto& database : mapping.databases_black())
+    SLUICE_TRY(add_database(database, path + "databasesBlack.", true, scope));
+  for (const auto& rule : mapping.table_and_view_white_list())
+    SLUICE_TRY(add_rule(rule, path + "tableAndViewWhiteList", false, scope));
+  for (const auto& rule : mapping.table_and_view_black_list())
+    SLUICE_TRY(add_rule(rule, path + "tableAndViewBlackList", true, scope));
   SLUICE_TRY(add_rules(mapping.white_table_rules(), path + "whiteTableRules", false, scope));
   SLUICE_TRY(add_rules(mapping.black_table_rules(), path + "blackTableRules", true, scope));
   SLUICE_TRY(add_rules(mapping.white_view_rules(), path + "whiteViewRules", false, scope));
@@ -229,7 +264,8 @@ Workers workers_of(const std::string& mode, const admin::v1::SpeedConfig& config
   const std::string& speed = mode.empty() ? otherwise : mode;
   if (speed == "STEADY") return {2, 2};
   if (speed == "FAST") return {16, 16};
-  if (speed == "CUSTOM") return {config.reader_worker_num(), config.writer_worker_num(), int64_t(config.memory()) << 30};
+  if (speed == "CUSTOM")
+    return {config.reader_worker_num(), config.writer_worker_num(), int64_t(config.memory()) << 30};
   return {};  // NORMAL: the component decides by the machine
 }
 
@@ -243,17 +279,22 @@ Status validate_project(const admin::v1::CreateProjectRequest& request) {
   if (request.type().empty()) return invalid("type", "is missing");
   if (request.source_endpoint_id().empty()) return invalid("sourceEndpointId", "is missing");
   if (request.sink_endpoint_id().empty()) return invalid("sinkEndpointId", "is missing");
-  SLUICE_TRY(refuse(request, "", {"label_ids", "enable_count_verify", "enable_incr_verify", "enable_reverse_incr_transfer", "reverse_incr_transfer_config",
-                                  "count_verify_config", "incr_verify_config", "forward_project_id", "precheck_id", "id", "worker_grade_id", "use_oss", "oss_key"}));
+  SLUICE_TRY(refuse(request, "",
+                    {"label_ids", "enable_count_verify", "enable_incr_verify", "enable_reverse_incr_transfer",
+                     "reverse_incr_transfer_config", "count_verify_config", "incr_verify_config", "forward_project_id",
+                     "precheck_id", "id", "worker_grade_id", "use_oss", "oss_key"}));
   SLUICE_TRY(one_of("direction", request.direction(), {"NORMAL"}, {"FORWARD", "REVERSE"}));
-  SLUICE_TRY(one_of("sourceEndpointType", request.source_endpoint_type(), {"MYSQL"}, {"OB_ORACLE", "OB_MYSQL", "ORACLE", "TIDB", "DB2_LUW", "POSTGRESQL", "IDB", "DBP_OP_ROUTE"}));
-  SLUICE_TRY(one_of("sinkEndpointType", request.sink_endpoint_type(), {"MYSQL"}, {"OB_ORACLE", "OB_MYSQL", "ORACLE", "DB2_LUW", "KAFKA", "DATAHUB", "ROCKETMQ"}));
+  SLUICE_TRY(one_of("sourceEndpointType", request.source_endpoint_type(), {"MYSQL"},
+                    {"OB_ORACLE", "OB_MYSQL", "ORACLE", "TIDB", "DB2_LUW", "POSTGRESQL", "IDB", "DBP_OP_ROUTE"}));
+  SLUICE_TRY(one_of("sinkEndpointType", request.sink_endpoint_type(), {"MYSQL"},
+                    {"OB_ORACLE", "OB_MYSQL", "ORACLE", "DB2_LUW", "KAFKA", "DATAHUB", "ROCKETMQ"}));
   SLUICE_TRY(one_of("runMode", request.run_mode(), {"ONCE", "FOLLOW"}));
   SLUICE_TRY(one_of("onConflict", request.on_conflict(), {"stop", "overwrite", "skip"}));
   SLUICE_TRY(one_of("onDdl", request.on_ddl(), {"apply", "stop", "skip"}));
   SLUICE_TRY(one_of("speed", request.speed(), {"STEADY", "NORMAL", "FAST"}));
   SLUICE_TRY(in_range("memoryBytes", request.memory_bytes() != 0, request.memory_bytes(), 64 << 20, int64_t(1) << 42));
-  if (!request.enable_struct_transfer() && !request.enable_full_transfer() && !request.enable_incr_transfer() && !request.enable_full_verify())
+  if (!request.enable_struct_transfer() && !request.enable_full_transfer() && !request.enable_incr_transfer() &&
+      !request.enable_full_verify())
     return invalid("enableFullTransfer", "no step is enabled");
   SLUICE_TRY(check_full(request));
   SLUICE_TRY(check_incremental(request));
@@ -312,7 +353,9 @@ cluster::v1::ComponentSpec spec_of(const admin::v1::CreateProjectRequest& reques
   spec.set_memory_bytes(workers.memory > 0 ? workers.memory : memory);
   spec.set_allow_not_empty(full.allow_dest_table_not_empty());
   spec.set_truncate_target(request.truncate_target());
-  std::string conflict = incr.conflict_policy() == "OVERWRITE" ? "overwrite" : incr.conflict_policy() == "IGNORE" ? "skip" : request.on_conflict();
+  std::string conflict = incr.conflict_policy() == "OVERWRITE" ? "overwrite"
+                         : incr.conflict_policy() == "IGNORE"  ? "skip"
+                                                               : request.on_conflict();
   spec.set_on_conflict(conflict.empty() ? "stop" : conflict);
   spec.set_on_ddl(request.on_ddl().empty() ? "apply" : request.on_ddl());
   *spec.mutable_ddl_types() = incr.support_ddl_types();

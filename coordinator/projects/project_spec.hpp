@@ -17,8 +17,8 @@ Status validate_project(const admin::v1::CreateProjectRequest& request);
 // Which steps the configuration switches on.
 struct ProjectSteps {
   bool structure = false, full = false, incremental = false, verify = false;
-  bool follow = false;                                   // runMode FOLLOW
-  bool log() const { return full || incremental; }       // a Store and an Incr-Sync are needed
+  bool follow = false;                              // runMode FOLLOW
+  bool log() const { return full || incremental; }  // a Store and an Incr-Sync are needed
   static ProjectSteps of(const admin::v1::CreateProjectRequest& request);
 };
 

@@ -1,0 +1,558 @@
+// The coordinator as its clients and agents see it: gRPC in process, with agents that are played by the test. They
+// follow the protocol of cluster.proto and report what real components would.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <thread>
+
+#include "coordinator/coordinator.hpp"
+#include "core/log.hpp"
+#include "core/net/channel.hpp"
+#include "sluice/admin/v1/admin.grpc.pb.h"
+#include "sluice/cluster/v1/cluster.grpc.pb.h"
+
+namespace sluice::coordinator {
+namespace {
+
+using namespace std::chrono_literals;
+using cluster::v1::ComponentStatus;
+
+// An agent without processes: `behave` says what a component reports for its present assignment.
+class FakeAgent {
+ public:
+  using Behave = std::function<void(const cluster::v1::Assignment&, ComponentStatus&)>;
+
+  FakeAgent(std::string address, Secret token, std::string node, Behave behave)
+      : channel_(net::make_channel(address)),
+        token_(std::move(token)),
+        node_(std::move(node)),
+        behave_(std::move(behave)) {
+    thread_ = std::thread([this] { run(); });
+  }
+  ~FakeAgent() { stop(); }
+
+  void stop() {
+    over_ = true;
+    {
+      std::lock_guard lock(mutex_);
+      if (context_) context_->TryCancel();
+    }
+    if (thread_.joinable()) thread_.join();
+  }
+  // Silent and deaf, like a machine that was cut off.
+  void cut() { stop(); }
+
+  std::map<std::string, uint64_t> running() {
+    std::lock_guard lock(mutex_);
+    std::map<std::string, uint64_t> result;
+    for (auto& [id, assignment] : assigned_) result[id] = assignment.spec().epoch();
+    return result;
+  }
+  bool ever_ran(const std::string& id) {
+    std::lock_guard lock(mutex_);
+    return seen_.contains(id);
+  }
+  cluster::v1::ComponentSpec spec(const std::string& id) {
+    std::lock_guard lock(mutex_);
+    return seen_[id].spec();
+  }
+  void crash(const std::string& id) {
+    std::lock_guard lock(mutex_);
+    crashed_[id] = assigned_[id].spec().epoch();
+  }
+  int64_t lease_ttl() const { return lease_ttl_; }
+
+ private:
+  void run() {
+    while (!over_) {
+      session();
+      if (!over_) std::this_thread::sleep_for(50ms);
+    }
+  }
+
+  void session() {
+    auto context = std::make_shared<grpc::ClientContext>();
+    net::authorize(*context, token_);
+    {
+      std::lock_guard lock(mutex_);
+      context_ = context;
+    }
+    auto stub = cluster::v1::ClusterService::NewStub(channel_);
+    auto stream = stub->Session(context.get());
+    cluster::v1::AgentMessage message;
+    auto* about = message.mutable_register_();
+    about->set_node_id(node_);
+    about->set_cpus(2);
+    about->set_address("127.0.0.1");
+    for (auto& status : statuses()) *about->add_components() = status;
+    if (!stream->Write(message)) return;
+    std::thread reader([&] {
+      cluster::v1::CoordinatorMessage got;
+      while (stream->Read(&got)) take(got);
+    });
+    for (uint64_t beat = 1; !over_; ++beat) {
+      cluster::v1::AgentMessage heartbeat;
+      heartbeat.mutable_heartbeat()->set_sequence(beat);
+      bool alive = stream->Write(heartbeat);
+      for (auto& status : statuses()) {
+        cluster::v1::AgentMessage report;
+        *report.mutable_status() = status;
+        alive = alive && stream->Write(report);
+      }
+      if (!alive) break;
+      std::this_thread::sleep_for(20ms);
+    }
+    context->TryCancel();
+    reader.join();
+    stream->Finish();
+  }
+
+  void take(const cluster::v1::CoordinatorMessage& message) {
+    std::lock_guard lock(mutex_);
+    if (message.has_lease()) lease_ttl_ = message.lease().ttl_ms();
+    if (!message.has_desired()) return;
+    assigned_.clear();
+    for (const auto& assignment : message.desired().assignments()) {
+      assigned_[assignment.spec().component_id()] = assignment;
+      seen_[assignment.spec().component_id()] = assignment;
+    }
+  }
+
+  std::vector<ComponentStatus> statuses() {
+    std::lock_guard lock(mutex_);
+    std::vector<ComponentStatus> result;
+    for (auto& [id, assignment] : assigned_) {
+      auto& status = result.emplace_back();
+      status.set_component_id(id);
+      status.set_epoch(assignment.spec().epoch());
+      status.set_sampled_at_us(system_clock().unix_time_us());
+      status.set_desired_revision(assignment.desired().revision());
+      status.set_state(cluster::v1::RUNNING);
+      if (auto crashed = crashed_.find(id); crashed != crashed_.end() && crashed->second == assignment.spec().epoch()) {
+        status.set_state(cluster::v1::FAILED);
+        status.mutable_error()->set_code("PROCESS_CRASHED");
+        status.mutable_error()->set_cause("killed by the test");
+      } else if (assignment.desired().stop()) {
+        status.set_state(cluster::v1::STOPPED);
+      } else {
+        behave_(assignment, status);
+      }
+    }
+    return result;
+  }
+
+  std::shared_ptr<grpc::Channel> channel_;
+  Secret token_;
+  std::string node_;
+  Behave behave_;
+  std::atomic<bool> over_{false};
+  std::atomic<int64_t> lease_ttl_{0};
+  std::mutex mutex_;
+  std::shared_ptr<grpc::ClientContext> context_;
+  std::map<std::string, cluster::v1::Assignment> assigned_, seen_;
+  std::map<std::string, uint64_t> crashed_;
+  std::thread thread_;
+};
+
+store::v1::Position at(uint64_t offset) {
+  store::v1::Position position;
+  position.set_file("binlog.000001");
+  position.set_offset(offset);
+  return position;
+}
+
+// Every component does its work at once.
+void behave_well(const cluster::v1::Assignment& assignment, ComponentStatus& status) {
+  const auto& spec = assignment.spec();
+  const auto& desired = assignment.desired();
+  switch (spec.kind()) {
+    case cluster::v1::STORE:
+      status.mutable_store()->set_address("127.0.0.1:1");
+      *status.mutable_store()->mutable_start() = at(100);
+      break;
+    case cluster::v1::FULL_IMPORT: {
+      status.set_state(cluster::v1::FINISHED);
+      *status.mutable_full_import()->mutable_window_end() = at(500);
+      auto& table = *status.add_tables();
+      table.set_source("shop.orders");
+      table.set_target("shop.orders");
+      table.set_rows(10);
+      table.set_finished(true);
+      break;
+    }
+    case cluster::v1::INCR_SYNC: {
+      auto& incr = *status.mutable_incr_sync();
+      incr.set_window_closed(desired.window_end().offset() >= 500);
+      *incr.mutable_start() = at(100);
+      *incr.mutable_applied() = at(desired.drain() ? 900 : 500);
+      incr.set_transactions(7);
+      if (desired.drain() || !spec.with_incremental()) status.set_state(cluster::v1::FINISHED);
+      break;
+    }
+    case cluster::v1::CHECKER: {
+      status.set_state(cluster::v1::FINISHED);
+      auto& table = *status.add_tables();
+      table.set_source("shop.orders");
+      table.set_verify("EQUAL");
+      break;
+    }
+    default:
+      status.set_state(cluster::v1::FINISHED);
+  }
+}
+
+class CoordinatorTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (getenv("SLUICE_TEST_LOG")) log::init({});
+    char pattern[] = "/tmp/sluice-coordinator-XXXXXX";
+    ASSERT_NE(mkdtemp(pattern), nullptr);
+    directory_ = pattern;
+    options_.data_dir = directory_ + "/data";
+    options_.grpc = "unix:" + directory_ + "/grpc.sock";
+    options_.http = "127.0.0.1:0";
+    options_.limits.lease_ttl = 1000ms;
+    options_.limits.grace = 200ms;
+    start();
+  }
+  void TearDown() override {
+    coordinator_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+  void start() {
+    auto started = Coordinator::start(options_);
+    ASSERT_TRUE(started.ok()) << started.error().to_string();
+    coordinator_ = std::move(started).value();
+    stub_ = admin::v1::AdminService::NewStub(net::make_channel(coordinator_->grpc_address()));
+  }
+  std::unique_ptr<FakeAgent> agent(const std::string& node, FakeAgent::Behave behave = behave_well) {
+    return std::make_unique<FakeAgent>(coordinator_->grpc_address(), coordinator_->token(), node, std::move(behave));
+  }
+
+  template <class Method, class Request, class Response>
+  grpc::Status call(Method method, const Request& request, Response& response) {
+    grpc::ClientContext context;
+    context.set_wait_for_ready(true);
+    context.set_deadline(std::chrono::system_clock::now() + 20s);
+    net::authorize(context, coordinator_->token());
+    return (stub_.get()->*method)(&context, request, &response);
+  }
+  using Stub = admin::v1::AdminService::Stub;
+
+  void data_source(const std::string& name) {
+    admin::v1::CreateDataSourceRequest request;
+    request.set_name(name);
+    request.set_ip("127.0.0.1");
+    request.set_port(3306);
+    request.set_username("root");
+    request.set_password("s3cret-" + name);
+    admin::v1::CreateDataSourceResponse response;
+    auto status = call(&Stub::CreateDataSource, request, response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+  }
+  admin::v1::CreateProjectRequest body(const std::string& name, const std::string& mode = "ONCE") {
+    admin::v1::CreateProjectRequest request;
+    request.set_name(name);
+    request.set_type("MIGRATION");
+    request.set_source_endpoint_id("from");
+    request.set_sink_endpoint_id("to");
+    request.set_enable_struct_transfer(true);
+    request.set_enable_full_transfer(true);
+    request.set_enable_incr_transfer(true);
+    request.set_enable_full_verify(true);
+    request.set_run_mode(mode);
+    request.add_include("shop.*");
+    return request;
+  }
+  std::string create(const admin::v1::CreateProjectRequest& request) {
+    admin::v1::CreateProjectResponse response;
+    auto status = call(&Stub::CreateProject, request, response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response.id();
+  }
+  std::string begin(const std::string& mode = "ONCE") {
+    data_source("from");
+    data_source("to");
+    auto id = create(body("move", mode));
+    auto started = tell(&Stub::StartProject, id);
+    EXPECT_TRUE(started.ok()) << started.error_message();
+    return id;
+  }
+  template <class Method>
+  grpc::Status tell(Method method, const std::string& id) {
+    admin::v1::ProjectRequest request;
+    request.set_id(id);
+    admin::v1::Empty empty;
+    return call(method, request, empty);
+  }
+  admin::v1::Project describe(const std::string& id) {
+    admin::v1::ProjectRequest request;
+    request.set_id(id);
+    admin::v1::Project project;
+    call(&Stub::DescribeProject, request, project);
+    return project;
+  }
+  admin::v1::Project wait_for(const std::string& id, const std::function<bool(const admin::v1::Project&)>& reached,
+                              std::chrono::seconds patience = 20s) {
+    auto deadline = std::chrono::steady_clock::now() + patience;
+    auto project = describe(id);
+    while (!reached(project) && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(20ms);
+      project = describe(id);
+    }
+    EXPECT_TRUE(reached(project)) << project.DebugString();
+    return project;
+  }
+  admin::v1::Project wait_status(const std::string& id, const std::string& status) {
+    return wait_for(id, [&](const auto& project) { return project.status() == status; });
+  }
+  static std::string step(const admin::v1::Project& project, const std::string& name) {
+    for (const auto& step : project.steps())
+      if (step.name() == name) return step.status();
+    return "absent";
+  }
+
+  std::string directory_;
+  CoordinatorOptions options_;
+  std::unique_ptr<Coordinator> coordinator_;
+  std::unique_ptr<Stub> stub_;
+};
+
+TEST_F(CoordinatorTest, RunsAMigrationOnceThroughAllSteps) {
+  auto node = agent("n1");
+  auto id = begin();
+  auto project = wait_status(id, "FINISHED");
+  for (const auto& step : project.steps()) EXPECT_EQ(step.status(), "FINISHED") << step.name();
+  ASSERT_EQ(project.steps_size(), 6);
+  EXPECT_EQ(project.steps(1).name(), "STRUCT_TRANSFER");
+  EXPECT_EQ(project.verification(), "EQUAL");
+  ASSERT_EQ(project.tables_size(), 1);
+  EXPECT_EQ(project.tables(0).rows(), 10u);
+  EXPECT_EQ(project.tables(0).verify(), "EQUAL");
+  EXPECT_EQ(project.incremental().start(), "binlog.000001:100");
+  EXPECT_EQ(project.incremental().end(), "binlog.000001:900");
+  EXPECT_EQ(project.incremental().transactions(), 7u);
+  EXPECT_EQ(node->spec(id + ".store").source().password(), "s3cret-from");
+  auto deadline = std::chrono::steady_clock::now() + 10s;
+  while (!node->running().empty() && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(10ms);
+  EXPECT_TRUE(node->running().empty()) << "the Store is stopped at the end";
+}
+
+TEST_F(CoordinatorTest, SpreadsOverTwoEqualAgents) {
+  auto a = agent("a"), b = agent("b");
+  auto deadline = std::chrono::steady_clock::now() + 10s;
+  admin::v1::ListNodesResponse nodes;
+  while (nodes.data_size() < 2 && std::chrono::steady_clock::now() < deadline)
+    call(&Stub::ListNodes, admin::v1::Empty(), nodes);
+  auto id = begin("FOLLOW");
+  wait_for(id, [](const auto& project) { return step(project, "INCR_TRANSFER") == "MONITORING"; });
+  EXPECT_NE(a->running().contains(id + ".store"), b->running().contains(id + ".store"));
+  EXPECT_NE(a->running().contains(id + ".store"), a->running().contains(id + ".incr"));
+}
+
+TEST_F(CoordinatorTest, FollowsUntilItIsFinished) {
+  auto node = agent("n1");
+  auto id = begin("FOLLOW");
+  wait_for(id, [](const auto& project) { return step(project, "FULL_VERIFIER") == "FINISHED"; });
+  EXPECT_EQ(describe(id).status(), "RUNNING");
+  EXPECT_TRUE(tell(&Stub::FinishProject, id).ok());
+  wait_status(id, "FINISHED");
+  // Once more: catches up and verifies again.
+  admin::v1::ResumeProjectRequest again;
+  again.set_id(id);
+  admin::v1::Empty empty;
+  EXPECT_EQ(call(&Stub::ResumeProject, again, empty).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  again.set_again(true);
+  again.set_run_mode("ONCE");
+  ASSERT_TRUE(call(&Stub::ResumeProject, again, empty).ok());
+  EXPECT_EQ(wait_status(id, "FINISHED").verification(), "EQUAL");
+}
+
+TEST_F(CoordinatorTest, StopsAndResumesAtAnyMomentAndRepeatedly) {
+  auto node = agent("n1");
+  auto id = begin("FOLLOW");
+  admin::v1::ResumeProjectRequest resume;
+  resume.set_id(id);
+  admin::v1::Empty empty;
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_TRUE(tell(&Stub::StopProject, id).ok());
+    EXPECT_TRUE(tell(&Stub::StopProject, id).ok());
+    if (i % 2 == 0) wait_status(id, "SUSPEND");
+    EXPECT_TRUE(call(&Stub::ResumeProject, resume, empty).ok());
+    EXPECT_TRUE(call(&Stub::ResumeProject, resume, empty).ok());
+  }
+  wait_for(id, [](const auto& project) { return step(project, "INCR_TRANSFER") == "MONITORING"; });
+  EXPECT_TRUE(tell(&Stub::ReleaseProject, id).ok());
+  wait_status(id, "RELEASED");
+  EXPECT_TRUE(node->running().empty());
+  EXPECT_TRUE(tell(&Stub::DeleteProject, id).ok());
+  auto deadline = std::chrono::steady_clock::now() + 10s;
+  while (!describe(id).id().empty() && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(10ms);
+  EXPECT_TRUE(describe(id).id().empty());
+}
+
+TEST_F(CoordinatorTest, ACrashedProcessGetsANewEpochOnItsNode) {
+  auto node = agent("n1");
+  auto id = begin("FOLLOW");
+  wait_for(id, [](const auto& project) { return step(project, "INCR_TRANSFER") == "MONITORING"; });
+  uint64_t before = node->running()[id + ".incr"];
+  node->crash(id + ".incr");
+  auto deadline = std::chrono::steady_clock::now() + 15s;
+  while (node->running()[id + ".incr"] <= before && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(10ms);
+  EXPECT_EQ(node->running()[id + ".incr"], before + 1);
+  EXPECT_EQ(describe(id).status(), "RUNNING");
+}
+
+TEST_F(CoordinatorTest, ALostNodesComponentsRunElsewhereAfterItsLease) {
+  auto a = agent("a");
+  auto id = begin("FOLLOW");
+  wait_for(id, [](const auto& project) { return step(project, "INCR_TRANSFER") == "MONITORING"; });
+  auto before = a->running();
+  auto b = agent("b");
+  std::this_thread::sleep_for(200ms);
+  EXPECT_FALSE(b->running().contains(id + ".store")) << "nothing moves while its node lives";
+  auto cut_at = std::chrono::steady_clock::now();
+  a->cut();
+  auto deadline = cut_at + 15s;
+  while (!b->running().contains(id + ".incr") && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(10ms);
+  EXPECT_GE(std::chrono::steady_clock::now() - cut_at, 1100ms) << "not before lease and grace are over";
+  EXPECT_GT(b->running()[id + ".incr"], before[id + ".incr"]);
+  EXPECT_GT(b->running()[id + ".store"], before[id + ".store"]);
+}
+
+TEST_F(CoordinatorTest, ARestartedCoordinatorGoesOnWithTheSameEpochs) {
+  auto node = agent("n1");
+  auto id = begin("FOLLOW");
+  wait_for(id, [](const auto& project) { return step(project, "FULL_VERIFIER") == "FINISHED"; });
+  auto before = node->running();
+  coordinator_.reset();
+  start();
+  auto project = wait_for(id, [](const auto& project) {
+    return project.components_size() == 2 && project.components(0).state() == "RUNNING" &&
+           project.components(1).state() == "RUNNING";
+  });
+  EXPECT_EQ(node->running(), before);
+  EXPECT_EQ(project.status(), "RUNNING");
+  EXPECT_EQ(project.tables_size(), 1);
+  EXPECT_EQ(project.incremental().transactions(), 7u) << "nothing is counted twice";
+}
+
+TEST_F(CoordinatorTest, AnErrorThatIsNotRetryableFailsItsStepAndResumeGoesOn) {
+  std::atomic<bool> cured{false};
+  auto node = agent("n1", [&](const cluster::v1::Assignment& assignment, ComponentStatus& status) {
+    behave_well(assignment, status);
+    if (assignment.spec().kind() != cluster::v1::FULL_IMPORT || cured) return;
+    status.set_state(cluster::v1::FAILED);
+    status.mutable_error()->set_code("TARGET_NOT_EMPTY");
+    status.mutable_error()->set_object("shop.orders");
+    status.mutable_error()->set_cause("3 rows");
+  });
+  auto id = begin();
+  auto project = wait_status(id, "FAILED");
+  EXPECT_EQ(step(project, "FULL_TRANSFER"), "FAILED");
+  ASSERT_EQ(project.errors_size(), 1);
+  EXPECT_EQ(project.errors(0).code(), "TARGET_NOT_EMPTY");
+  EXPECT_EQ(project.errors(0).object(), "shop.orders");
+  EXPECT_FALSE(project.errors(0).action().empty());
+  EXPECT_FALSE(node->ever_ran(id + ".incr"));
+  cured = true;
+  admin::v1::ResumeProjectRequest resume;
+  resume.set_id(id);
+  admin::v1::Empty empty;
+  ASSERT_TRUE(call(&Stub::ResumeProject, resume, empty).ok());
+  wait_status(id, "FINISHED");
+}
+
+TEST_F(CoordinatorTest, TablesAreCopiedAgainInRounds) {
+  auto node = agent("n1", [](const cluster::v1::Assignment& assignment, ComponentStatus& status) {
+    behave_well(assignment, status);
+    if (assignment.spec().kind() != cluster::v1::INCR_SYNC || assignment.desired().recopied_tables_size() > 0) return;
+    status.set_state(cluster::v1::RUNNING);
+    status.mutable_incr_sync()->set_window_closed(false);
+    status.mutable_incr_sync()->add_needs_copy("shop.orders#1");
+  });
+  auto id = begin();
+  wait_status(id, "FINISHED");
+  ASSERT_TRUE(node->ever_ran(id + ".full.r1"));
+  ASSERT_EQ(node->spec(id + ".full.r1").tables_size(), 1);
+  EXPECT_EQ(node->spec(id + ".full.r1").tables(0), "shop.orders");
+  EXPECT_TRUE(node->ever_ran(id + ".struct.fk.1"));
+}
+
+TEST_F(CoordinatorTest, WatchShowsTheEnd) {
+  auto id = begin();
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + 20s);
+  net::authorize(context, coordinator_->token());
+  admin::v1::WatchProjectRequest request;
+  request.set_id(id);
+  request.set_interval_ms(50);
+  auto reader = stub_->WatchProject(&context, request);
+  auto node = agent("n1");
+  admin::v1::Project project;
+  uint64_t version = 0;
+  while (reader->Read(&project) && project.status() != "FINISHED") {
+    EXPECT_GT(project.version(), version);
+    version = project.version();
+  }
+  EXPECT_EQ(project.status(), "FINISHED");
+  context.TryCancel();
+}
+
+TEST_F(CoordinatorTest, RefusesWhatItCannotDo) {
+  data_source("from");
+  data_source("to");
+  auto refused = [&](admin::v1::CreateProjectRequest request) {
+    admin::v1::CreateProjectResponse response;
+    auto status = call(&Stub::CreateProject, request, response);
+    EXPECT_FALSE(status.ok());
+    return net::from_grpc(status, "");
+  };
+  auto request = body("p");
+  request.set_type("SYNC");
+  EXPECT_EQ(refused(request).code(), ErrorCode::UNSUPPORTED);
+  request = body("p");
+  request.mutable_common_transfer_config()->set_mq_serializer_type("CANAL");
+  EXPECT_EQ(refused(request).object(), "commonTransferConfig.mqSerializerType");
+  request = body("p");
+  request.set_source_endpoint_id("nobody");
+  EXPECT_EQ(refused(request).code(), ErrorCode::NOT_FOUND);
+  create(body("p"));
+  EXPECT_EQ(refused(body("p")).code(), ErrorCode::ALREADY_EXISTS);
+  grpc::ClientContext context;
+  admin::v1::ListNodesResponse nodes;
+  EXPECT_EQ(stub_->ListNodes(&context, admin::v1::Empty(), &nodes).error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  admin::v1::DeleteDataSourceRequest remove;
+  remove.set_id("from");
+  admin::v1::Empty empty;
+  EXPECT_EQ(net::from_grpc(call(&Stub::DeleteDataSource, remove, empty), "").code(), ErrorCode::WRONG_STATE);
+  auto options = options_;
+  options.data_dir = directory_ + "/other";
+  options.grpc = "0.0.0.0:0";
+  EXPECT_EQ(Coordinator::start(options).error().code(), ErrorCode::UNSUPPORTED);
+}
+
+TEST_F(CoordinatorTest, NoSecretLiesInClearInTheDataDirectory) {
+  auto node = agent("n1");
+  auto id = begin();
+  wait_status(id, "FINISHED");
+  coordinator_.reset();
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(options_.data_dir)) {
+    if (!entry.is_regular_file()) continue;
+    std::ifstream file(entry.path(), std::ios::binary);
+    std::string content((std::istreambuf_iterator<char>(file)), {});
+    EXPECT_EQ(content.find("s3cret"), std::string::npos) << entry.path();
+  }
+  EXPECT_EQ(std::filesystem::status(options_.data_dir + "/admin.token").permissions(), std::filesystem::perms(0600));
+  EXPECT_EQ(std::filesystem::status(options_.data_dir + "/master.key").permissions(), std::filesystem::perms(0600));
+  start();
+}
+
+}  // namespace
+}  // namespace sluice::coordinator
