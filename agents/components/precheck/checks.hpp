@@ -1,0 +1,75 @@
+// The checks and what they share. Internal to the folder. Owned and used by the component's main thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agents/components/precheck/grants.hpp"
+#include "agents/components/runtime/component.hpp"
+#include "engines/mysql/catalog.hpp"
+
+namespace sluice::agents::precheck {
+
+enum class Level : uint8_t { kPassed, kWarning, kFailed, kSkipped };
+
+struct Outcome {
+  Level level = Level::kPassed;
+  std::string cause, cure;
+  ErrorCode code = ErrorCode::PRECHECK_FAILED;  // of kFailed
+  std::string object;
+};
+inline Outcome passed(std::string note = {}) { return {Level::kPassed, std::move(note)}; }
+inline Outcome warning(std::string cause, std::string cure) {
+  return {Level::kWarning, std::move(cause), std::move(cure)};
+}
+inline Outcome failed(ErrorCode code, std::string cause, std::string cure, std::string object = {}) {
+  return {Level::kFailed, std::move(cause), std::move(cure), code, std::move(object)};
+}
+
+// What is known of both servers; read once, when a check first asks.
+class Facts {
+ public:
+  explicit Facts(const cluster::v1::ComponentSpec& s) : spec(s) {}
+
+  const cluster::v1::ComponentSpec& spec;
+  TableMapping mapping;
+  std::unique_ptr<mysql::Connection> source, target;
+
+  Result<const std::vector<mysql::TableInfo>*> tables();      // in scope on the source, views included
+  Result<const std::map<TableName, TableSchema>*> schemas();  // of the tables among them
+  Result<const std::vector<std::string>*> databases();        // in scope on the source
+  Result<std::set<std::string>> target_databases();
+  // Names, as folded() makes them, and types of what exists in these databases on the target.
+  Result<const std::map<TableName, std::string>*> existing();
+  Result<TableName> folded(TableName name);  // as a target that keeps names in lower case finds it
+  Result<const Grants*> grants(mysql::Connection& connection);
+
+ private:
+  std::optional<std::vector<mysql::TableInfo>> tables_;
+  std::optional<std::map<TableName, TableSchema>> schemas_;
+  std::optional<std::vector<std::string>> databases_;
+  std::optional<std::map<TableName, std::string>> existing_;
+  std::optional<bool> target_folds_case_;
+  std::map<const mysql::Connection*, Grants> grants_;
+};
+
+struct Check {
+  std::string_view name;
+  Result<Outcome> (*run)(Facts&);
+  bool needs_source = true, needs_target = true;
+};
+extern const std::vector<Check> kServerChecks;  // versions and settings
+extern const std::vector<Check> kPrivilegeChecks;
+extern const std::vector<Check> kTableChecks;  // objects in scope
+
+// A few of many names: "a.b, c.d and 7 more".
+std::string some_of(const std::vector<std::string>& names);
+// Empty when the server has no such variable.
+Result<std::string> variable_or_empty(mysql::Connection& connection, std::string_view name);
+
+}  // namespace sluice::agents::precheck

@@ -1,0 +1,242 @@
+// The objects in scope, and what stands in their place on the target.
+#include <algorithm>
+
+#include "agents/components/precheck/checks.hpp"
+#include "engines/mysql/sql_text.hpp"
+#include "sinks/database/bookkeeping.hpp"
+
+namespace sluice::agents::precheck {
+namespace {
+
+std::string lower(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  return text;
+}
+
+bool is_table(const mysql::TableInfo& info) { return info.type != "VIEW" && info.type != "SEQUENCE"; }
+
+// Target names that this project has recorded: they are its own, with or without rows.
+Result<std::set<TableName>> recorded(Facts& facts) {
+  std::set<TableName> names;
+  SLUICE_ASSIGN(auto found,
+                facts.target->query("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = " +
+                                    mysql::quoted(facts.mapping.meta_database()) + " AND TABLE_NAME = 'table_state'"));
+  if (found.rows.empty()) return names;
+  SLUICE_ASSIGN(auto rows, database::read_tables(*facts.target, {facts.spec.project_id(), facts.spec.component_id(),
+                                                                 facts.spec.epoch(), facts.mapping.meta_database()}));
+  for (const database::TableRow& row : rows) names.insert(row.target);
+  return names;
+}
+
+Result<Outcome> target_empty(Facts& facts) {
+  if (facts.spec.allow_not_empty() || facts.spec.truncate_target()) return passed("rows on the target are allowed");
+  SLUICE_ASSIGN(const auto ours, recorded(facts));
+  SLUICE_ASSIGN(const auto* existing, facts.existing());
+  SLUICE_ASSIGN(const auto* tables, facts.tables());
+  if (!ours.empty()) return passed("the target holds what this project has written");
+  std::vector<std::string> found;
+  for (const mysql::TableInfo& info : *tables) {
+    TableName target = facts.mapping.target_of(info.name.database, info.name.table);
+    SLUICE_ASSIGN(const TableName key, facts.folded(target));
+    auto at = existing->find(key);
+    if (at == existing->end() || at->second == "SEQUENCE") continue;
+    found.push_back(target.to_string());
+  }
+  if (found.empty()) return passed();
+  return failed(ErrorCode::TARGET_NOT_EMPTY, "these tables exist already on the target: " + some_of(found),
+                "Drop them, or use --truncate-target or --allow-not-empty", found.front());
+}
+
+Result<Outcome> tables_supported(Facts& facts) {
+  SLUICE_ASSIGN(const auto* tables, facts.tables());
+  std::vector<std::string> names;
+  for (const mysql::TableInfo& info : *tables) {
+    std::string engine = lower(info.engine);
+    bool without_rows = false;
+    for (std::string_view e : {"blackhole", "mrg_myisam", "federated", "connect", "spider", "s3", "sphinx", "oqgraph"})
+      without_rows = without_rows || engine == e;
+    if (is_table(info) && without_rows) names.push_back(info.name.to_string() + " (" + info.engine + ")");
+    if (info.type == "SYSTEM VERSIONED") names.push_back(info.name.to_string() + " (system versioned)");
+  }
+  if (names.empty()) return passed();
+  return failed(ErrorCode::UNSUPPORTED, "these tables cannot be carried over exactly: " + some_of(names),
+                "Leave them out with --exclude", names.front().substr(0, names.front().find(' ')));
+}
+
+Result<Outcome> tables_transactional(Facts& facts) {
+  SLUICE_ASSIGN(const auto* tables, facts.tables());
+  SLUICE_ASSIGN(const auto* schemas, facts.schemas());
+  std::vector<std::string> keyed, keyless;
+  for (const mysql::TableInfo& info : *tables) {
+    if (!is_table(info) || info.transactional()) continue;
+    auto schema = schemas->find(info.name);
+    bool has_key = schema != schemas->end() && schema->second.row_key() != nullptr;
+    (has_key ? keyed : keyless).push_back(info.name.to_string() + " (" + info.engine + ")");
+  }
+  const std::string cure = "ALTER TABLE … ENGINE=InnoDB on the source";
+  if (!keyless.empty())
+    return failed(ErrorCode::UNSUPPORTED,
+                  "tables without a key need a snapshot, and their engine has none: " + some_of(keyless), cure,
+                  keyless.front().substr(0, keyless.front().find(' ')));
+  if (!keyed.empty())
+    return warning(
+        "the source's engine is not transactional, a statement that fails half-way stays half done there; "
+        "the target uses InnoDB: " +
+            some_of(keyed),
+        cure);
+  return passed();
+}
+
+Result<Outcome> tables_without_key(Facts& facts) {
+  SLUICE_ASSIGN(const auto* schemas, facts.schemas());
+  std::vector<std::string> names;
+  for (const auto& [name, schema] : *schemas)
+    if (schema.row_key() == nullptr) names.push_back(name.to_string());
+  if (names.empty()) return passed();
+  return warning(
+      "tables without a primary key or a unique key over NOT NULL columns are copied in one long "
+      "transaction and followed row by row: " +
+          some_of(names),
+      "Add a primary key to each of them");
+}
+
+Result<Outcome> key_types(Facts& facts) {
+  SLUICE_ASSIGN(const auto* schemas, facts.schemas());
+  std::vector<std::string> names;
+  for (const auto& [name, schema] : *schemas) {
+    const Key* key = schema.row_key();
+    if (key == nullptr) continue;
+    for (const KeyPart& part : key->parts) {
+      if (part.column >= schema.columns.size()) continue;
+      ColumnType type = schema.columns[part.column].type;
+      if (type == ColumnType::kFloat || type == ColumnType::kDouble)
+        names.push_back(name.to_string() + "." + schema.columns[part.column].name);
+    }
+  }
+  if (names.empty()) return passed();
+  return warning("approximate numbers are part of a key: " + some_of(names), "Use DECIMAL or an integer in keys");
+}
+
+Result<Outcome> foreign_keys_cross_scope(Facts& facts) {
+  SLUICE_ASSIGN(const auto* schemas, facts.schemas());
+  std::vector<std::string> cascading, plain;
+  for (const auto& [name, schema] : *schemas) {
+    for (const ForeignKey& key : schema.foreign_keys) {
+      if (facts.mapping.includes(key.referenced_database, key.referenced_table)) continue;
+      (key.changes_child() ? cascading : plain)
+          .push_back(name.to_string() + " (" + key.name + " to " + key.referenced_database + "." +
+                     key.referenced_table + ")");
+    }
+  }
+  if (!cascading.empty())
+    return failed(
+        ErrorCode::UNSUPPORTED,
+        "the source does not log what CASCADE and SET NULL change in these tables, and the parent is not part "
+        "of the project: " +
+            some_of(cascading),
+        "Include the parent tables, or exclude these", cascading.front().substr(0, cascading.front().find(' ')));
+  if (!plain.empty())
+    return warning("foreign keys to tables that are not part of the project are left out: " + some_of(plain),
+                   "Include the parent tables");
+  return passed();
+}
+
+Result<Outcome> triggers_on_target(Facts& facts) {
+  if (facts.spec.truncate_target()) return passed("tables that exist are dropped with their triggers");
+  SLUICE_ASSIGN(const auto* tables, facts.tables());
+  SLUICE_ASSIGN(const auto databases, facts.target_databases());
+  std::set<TableName> targets;
+  for (const mysql::TableInfo& info : *tables) {
+    if (!is_table(info)) continue;
+    SLUICE_ASSIGN(TableName target, facts.folded(facts.mapping.target_of(info.name.database, info.name.table)));
+    targets.insert(std::move(target));
+  }
+  std::vector<std::string> names;
+  std::string cure;
+  for (const std::string& database : databases) {
+    SLUICE_ASSIGN(auto found, facts.target->query("SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME FROM "
+                                                  "information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = " +
+                                                  mysql::quoted(database)));
+    for (const auto& row : found.rows) {
+      SLUICE_ASSIGN(const TableName target, facts.folded({database, row[0].value_or("")}));
+      if (targets.count(target) == 0) continue;
+      names.push_back(database + "." + row[1].value_or(""));
+      cure += "DROP TRIGGER " + mysql::quote_table(database, row[1].value_or("")) + "; ";
+    }
+  }
+  if (names.empty()) return passed();
+  return failed(ErrorCode::PRECHECK_FAILED, "triggers on the target would change rows a second time: " + some_of(names),
+                cure, names.front());
+}
+
+Result<Outcome> lower_case_table_names(Facts& facts) {
+  SLUICE_ASSIGN(const std::string from, variable_or_empty(*facts.source, "lower_case_table_names"));
+  SLUICE_ASSIGN(const std::string to, variable_or_empty(*facts.target, "lower_case_table_names"));
+  SLUICE_ASSIGN(const auto* tables, facts.tables());
+  std::map<TableName, TableName> seen;
+  for (const mysql::TableInfo& info : *tables) {
+    TableName target = facts.mapping.target_of(info.name.database, info.name.table);
+    SLUICE_ASSIGN(target, facts.folded(std::move(target)));
+    auto [at, fresh] = seen.emplace(target, info.name);
+    if (!fresh)
+      return failed(ErrorCode::INVALID_ARGUMENT,
+                    at->second.to_string() + " and " + info.name.to_string() + " have the same name on the target",
+                    "Rename one of them with --rename", target.to_string());
+  }
+  if (from == to) return passed();
+  return warning("lower_case_table_names is " + from + " on the source and " + to +
+                     " on the target: names may be written in other letters there",
+                 "");
+}
+
+// utf8 is what older servers call utf8mb3.
+std::string modern(std::string name) {
+  if (name == "utf8" || name.rfind("utf8_", 0) == 0) name.insert(4, "mb3");
+  return name;
+}
+
+Result<Outcome> target_charsets(Facts& facts) {
+  std::set<std::string> known;
+  // Newer MariaDB servers keep the whole names of some collations only in the second table.
+  for (const char* query :
+       {"SELECT COLLATION_NAME FROM information_schema.COLLATIONS",
+        "SELECT FULL_COLLATION_NAME FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY"}) {
+    auto found = facts.target->query(query);
+    if (!found.ok() && !facts.target->alive()) return found.error();
+    if (!found.ok()) continue;
+    for (const auto& row : found->rows) known.insert(modern(row[0].value_or("")));
+  }
+  SLUICE_ASSIGN(const auto* schemas, facts.schemas());
+  SLUICE_ASSIGN(const auto* tables, facts.tables());
+  std::map<std::string, std::string> unknown;  // collation -> first user
+  auto use = [&](const std::string& collation, const std::string& user) {
+    if (!collation.empty() && known.count(modern(collation)) == 0) unknown.emplace(collation, user);
+  };
+  for (const auto& [name, schema] : *schemas)
+    for (const Column& column : schema.columns) use(column.collation, name.to_string() + "." + column.name);
+  for (const mysql::TableInfo& info : *tables)
+    if (is_table(info)) use(info.collation, info.name.to_string());
+  if (unknown.empty()) return passed();
+  std::vector<std::string> texts;
+  for (const auto& [collation, user] : unknown) texts.push_back(collation + " (" + user + ")");
+  return failed(ErrorCode::UNSUPPORTED, "the target does not know these collations: " + some_of(texts),
+                "Change the columns to a collation that both servers know, or use a newer target",
+                unknown.begin()->second);
+}
+
+}  // namespace
+
+const std::vector<Check> kTableChecks = {
+    {"TARGET_EMPTY", target_empty, true, true},
+    {"TABLES_SUPPORTED", tables_supported, true, false},
+    {"TABLES_TRANSACTIONAL", tables_transactional, true, false},
+    {"TABLES_WITHOUT_KEY", tables_without_key, true, false},
+    {"KEY_TYPES", key_types, true, false},
+    {"FOREIGN_KEYS_CROSS_SCOPE", foreign_keys_cross_scope, true, false},
+    {"TRIGGERS_ON_TARGET", triggers_on_target, true, true},
+    {"LOWER_CASE_TABLE_NAMES", lower_case_table_names, true, true},
+    {"TARGET_CHARSETS", target_charsets, true, true},
+};
+
+}  // namespace sluice::agents::precheck
