@@ -176,12 +176,15 @@ Result<mysql::Connection*> ImportSession::target_catalog() {
   return target_catalog_.get();
 }
 
-void ImportSession::drop_dead() {
+void ImportSession::drop_dead() { drop(true); }
+void ImportSession::drop_all() { drop(false); }
+
+void ImportSession::drop(bool dead_only) {
   for (auto* connection : {&source_data_, &source_catalog_}) {
-    if (*connection && !(*connection)->alive()) connection->reset();
+    if (*connection && !(dead_only && (*connection)->alive())) connection->reset();
   }
   for (auto* connection : {&target_data_, &target_catalog_}) {
-    if (!*connection || (*connection)->alive()) continue;
+    if (!*connection || (dead_only && (*connection)->alive())) continue;
     lost_.push_back((*connection)->id());
     connection->reset();
   }

@@ -90,8 +90,11 @@ class ImportSession {
   bool use_load_data() const { return use_load_data_; }
   // Forgets dead connections. What a lost session of the target had not committed is undone before a new one is used.
   void drop_dead();
+  // Forgets all: when one was lost, the others probably are too, and would each cost an attempt.
+  void drop_all();
 
  private:
+  void drop(bool dead_only);
   Result<std::unique_ptr<mysql::Connection>> open_target(mysql::Purpose purpose, bool local_infile);
 
   const ImportSettings& settings_;

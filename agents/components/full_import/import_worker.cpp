@@ -87,7 +87,7 @@ ImportOutcome ImportWorker::run(const ImportJobPtr& job) {
     shared_.progress.retrying(*failed.error);
     wait(pause);
     pause = std::min(pause * 2, kLongestPause);
-    session_.drop_dead();
+    if (failed.error->code() == ErrorCode::CONNECTION_LOST) session_.drop_all();
   }
 }
 

@@ -1,0 +1,372 @@
+// Full-Import between real servers: equal results, resume after SIGKILL, changes in the window, retries, fencing.
+#include "agents/components/full_import/full_import.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <thread>
+
+#include "core/net/convert.hpp"
+#include "tests/support/compare.hpp"
+#include "tests/support/fake_component.hpp"
+#include "tests/support/mariadb.hpp"
+#include "tests/support/wait.hpp"
+
+namespace sluice::agents {
+namespace {
+
+using test::FakeComponent;
+using testing::MariaDbServer;
+using testing::wait_until;
+
+MariaDbServer& source() {
+  static MariaDbServer instance({.server_id = 1, .binlog = true, .args = {}});
+  return instance;
+}
+MariaDbServer& target() {
+  static MariaDbServer instance({.server_id = 2, .binlog = false, .args = {}});
+  return instance;
+}
+
+#define ASSERT_OK(expression)                                               \
+  do {                                                                      \
+    const auto& sluice_outcome = (expression);                              \
+    ASSERT_TRUE(sluice_outcome.ok()) << sluice_outcome.error().to_string(); \
+  } while (false)
+
+class FullImport : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    for (MariaDbServer* server : {&source(), &target()}) {
+      server->sql("DROP DATABASE IF EXISTS d; CREATE DATABASE d CHARACTER SET utf8mb4");
+    }
+    spec_.set_project_id("np_" + std::to_string(++counter_));
+    spec_.set_component_id(spec_.project_id() + ".full_import");
+    spec_.set_kind(cluster::v1::FULL_IMPORT);
+    spec_.set_epoch(1);
+    *spec_.mutable_source() = net::to_proto(source().endpoint());
+    *spec_.mutable_target() = net::to_proto(target().endpoint());
+    spec_.set_meta_database("sluice");
+    spec_.add_includes("d.*");
+    target();  // both run before a child process is forked
+  }
+
+  static void both(const std::string& sql) {
+    source().sql(sql);
+    target().sql(sql);
+  }
+  Status run() {
+    component_ = std::make_unique<FakeComponent>(spec_);
+    return run_full_import(*component_);
+  }
+  // In a process of its own, which can be killed. The child shares nothing with the test but the servers.
+  pid_t fork_import() {
+    const pid_t pid = fork();
+    if (pid != 0) return pid;
+    FakeComponent component(spec_);
+    const Status status = run_full_import(component);
+    _exit(status.ok() ? 0 : 1);
+  }
+  static int wait_for_end(pid_t pid) {
+    int status = 0;
+    waitpid(pid, &status, 0);
+    return status;
+  }
+  static std::string differences() {
+    std::string text;
+    for (const auto& line : testing::compare_databases(source(), target(), {"d"})) text += line + "\n";
+    return text;
+  }
+  std::string meta(const std::string& what, const std::string& table, const std::string& where = "1") const {
+    return target().query_value("SELECT " + what + " FROM sluice." + table + " WHERE project = '" + spec_.project_id() +
+                                "' AND " + where);
+  }
+  bool wait_for_chunks(int count) const {
+    return wait_until([&] {
+      return target().try_sql("SELECT 1 FROM sluice.chunk LIMIT 1") == 0 &&
+             std::stoi(meta("COUNT(*)", "chunk")) >= count;
+    });
+  }
+  static void fill(const std::string& table, int rows) {
+    source().sql("INSERT INTO d." + table + " SELECT seq, seq, REPEAT('x', 50) FROM d.seq_1_to_" +
+                 std::to_string(rows));
+  }
+
+  cluster::v1::ComponentSpec spec_;
+  std::unique_ptr<FakeComponent> component_;
+  static inline int counter_ = 0;
+};
+
+const char* const kTable = "CREATE TABLE d.t (id INT PRIMARY KEY, u INT UNIQUE, x VARCHAR(60))";
+
+TEST_F(FullImport, TablesOfAllKindsAreEqual) {
+  both(R"sql(
+CREATE TABLE d.types (id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, v INT AS (id % 7) VIRTUAL, f FLOAT,
+  d DOUBLE, n DECIMAL(20,4), b BIT(64), y YEAR, dt DATE, tm TIME(6), ts TIMESTAMP(6) NULL, l VARCHAR(20) CHARACTER SET latin1,
+  t TEXT, bl LONGBLOB, e ENUM('b','a'), s SET('x','y'), j JSON, u UUID);
+CREATE TABLE d.composite (a VARCHAR(20) COLLATE utf8mb4_general_ci, b INT, c DATETIME(3), v INT, PRIMARY KEY (a, b, c));
+CREATE TABLE d.keyless (a INT, b VARCHAR(30), c FLOAT);
+CREATE TABLE d.nullable_unique (a INT UNIQUE, b INT);
+CREATE TABLE d.empty (a INT PRIMARY KEY);
+CREATE TABLE d.`odd, name;` (`a b` INT PRIMARY KEY, `c,d` VARCHAR(9));
+)sql");
+  source().sql(R"sql(
+SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES';
+INSERT INTO d.types (id, f, d, n, b, y, dt, tm, ts, l, t, bl, e, s, j, u)
+  SELECT seq - 1, seq / 3, seq * 1e-300, seq / 7, ~0 - seq, 1901 + seq % 200, '0000-00-00', SEC_TO_TIME(seq) ,
+  FROM_UNIXTIME(seq * 1000), CHAR(seq % 256 USING latin1), CONCAT('\t\n\\', seq), UNHEX(SHA2(seq, 512)), 1 + seq % 2, seq % 4,
+  JSON_OBJECT('k', seq), UUID() FROM d.seq_1_to_12000;
+INSERT INTO d.types (id) VALUES (18446744073709551615);
+INSERT INTO d.composite SELECT CONCAT(CHAR(97 + seq % 5), seq % 100), seq, NOW(3), seq FROM d.seq_1_to_8000;
+INSERT INTO d.keyless SELECT seq % 5, REPEAT('z', seq % 3), 0.1 FROM d.seq_1_to_3000;
+INSERT INTO d.nullable_unique VALUES (NULL, 1), (NULL, 1), (1, 2);
+INSERT INTO d.`odd, name;` VALUES (1, ''), (2, NULL);
+)sql");
+  ASSERT_OK(run());
+  EXPECT_EQ(differences(), "");
+  EXPECT_EQ(meta("COUNT(*)", "table_state", "state = 'COPIED' AND window_start <> '' AND window_end <> ''"), "6");
+  EXPECT_EQ(meta("COUNT(*)", "table_state", "keyless = 1 AND window_start = window_end"), "2");
+  const auto status = component_->status();
+  EXPECT_FALSE(status.full_import().window_end().file().empty());
+  EXPECT_EQ(status.rows(), 12001U + 8000 + 3000 + 3 + 2);
+  for (const auto& table : status.tables()) EXPECT_TRUE(table.finished()) << table.source();
+  // A second run finds everything done.
+  spec_.set_epoch(2);
+  ASSERT_OK(run());
+  EXPECT_EQ(meta("MAX(round)", "table_state"), "1");
+  EXPECT_EQ(component_->status().rows(), status.rows());
+  EXPECT_EQ(component_->status().full_import().window_end().offset(), status.full_import().window_end().offset());
+}
+
+TEST_F(FullImport, KilledAndResumedRepeatsNoFinishedChunk) {
+  both(kTable);
+  both("CREATE TABLE d.k (a INT, b INT, c VARCHAR(60))");
+  fill("t", 120'000);
+  fill("k", 5'000);
+  spec_.set_throttle_rows_per_second(60'000);
+  const pid_t pid = fork_import();
+  ASSERT_TRUE(wait_for_chunks(8));
+  kill(pid, SIGKILL);
+  wait_for_end(pid);
+  spec_.set_epoch(2);
+  spec_.set_throttle_rows_per_second(0);
+  ASSERT_OK(run());
+  EXPECT_EQ(differences(), "");
+  const int finished_before = std::stoi(meta("COUNT(*)", "chunk", "source_table = 't' AND epoch = 1"));
+  EXPECT_GE(finished_before, 2);
+  EXPECT_GE(std::stoi(meta("COUNT(*)", "chunk", "source_table = 't' AND epoch = 2")), 1);
+  EXPECT_EQ(meta("SUM(row_count)", "chunk", "source_table = 't'"), "120000");  // each row was copied once
+  EXPECT_EQ(meta("round", "table_state", "source_table = 't'"), "1");
+  EXPECT_EQ(meta("row_count", "table_state", "source_table = 't'"), "120000");
+}
+
+TEST_F(FullImport, KilledAgainAndAgain) {
+  both(kTable);
+  fill("t", 60'000);
+  spec_.set_throttle_rows_per_second(60'000);
+  for (int round = 0; round < 4; ++round) {
+    const pid_t pid = fork_import();
+    ASSERT_TRUE(wait_for_chunks(2 * round + 1));
+    kill(pid, SIGKILL);
+    wait_for_end(pid);
+    spec_.set_epoch(spec_.epoch() + 1);
+  }
+  spec_.set_throttle_rows_per_second(0);
+  ASSERT_OK(run());
+  EXPECT_EQ(differences(), "");
+  EXPECT_EQ(meta("SUM(row_count)", "chunk", "source_table = 't'"), "60000");
+}
+
+// Frozen, replaced, woken: it must not write, and must end with an error.
+TEST_F(FullImport, AFrozenProcessThatWakesUpWritesNothing) {
+  both(kTable);
+  fill("t", 60'000);
+  spec_.set_throttle_rows_per_second(20'000);
+  const pid_t pid = fork_import();
+  ASSERT_TRUE(wait_for_chunks(2));
+  kill(pid, SIGSTOP);
+  spec_.set_epoch(2);
+  spec_.set_throttle_rows_per_second(0);
+  ASSERT_OK(run());
+  EXPECT_EQ(differences(), "");
+  target().sql("UPDATE d.t SET x = 'the new owner'");
+  kill(pid, SIGCONT);
+  EXPECT_EQ(wait_for_end(pid), 1 << 8);
+  EXPECT_EQ(target().query_value("SELECT COUNT(*) FROM d.t WHERE x = 'the new owner'"), "60000");
+  EXPECT_EQ(meta("COUNT(*)", "connection", "epoch = 1"), "0");
+}
+
+// The value was read at its old row and is read again at its new one: REPLACE. The old row's own event is in the
+// window.
+TEST_F(FullImport, AUniqueValueThatMovesBetweenChunks) {
+  both(kTable);
+  fill("t", 40'000);
+  spec_.set_throttle_rows_per_second(10'000);
+  spec_.set_readers(1);
+  const pid_t pid = fork_import();
+  ASSERT_TRUE(wait_for_chunks(1));
+  source().sql("BEGIN; UPDATE d.t SET u = -1 WHERE id = 1; UPDATE d.t SET u = 1 WHERE id = 40000; COMMIT");
+  EXPECT_EQ(wait_for_end(pid), 0);
+  EXPECT_EQ(target().query_value("SELECT id FROM d.t WHERE u = 1"), "40000");
+  EXPECT_EQ(target().query_value("SELECT COUNT(*) FROM d.t WHERE id = 1"), "0");
+  EXPECT_EQ(target().query_value("SELECT COUNT(*) FROM d.t"), "39999");
+}
+
+TEST_F(FullImport, AWarningIsAnErrorAndCommitsNothing) {
+  both("CREATE TABLE d.t (id INT PRIMARY KEY, v VARCHAR(10))");
+  target().sql("ALTER TABLE d.t MODIFY v VARCHAR(3)");
+  source().sql("INSERT INTO d.t VALUES (1, 'abc'), (2, 'abcd')");
+  const Status status = run();
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code(), ErrorCode::VALUE_REJECTED) << status.error().to_string();
+  EXPECT_EQ(status.error().object(), "d.t");
+  EXPECT_EQ(target().query_value("SELECT COUNT(*) FROM d.t"), "0");
+  EXPECT_EQ(meta("COUNT(*)", "chunk"), "0");
+  // Cured, it goes on.
+  target().sql("ALTER TABLE d.t MODIFY v VARCHAR(10)");
+  spec_.set_epoch(2);
+  ASSERT_OK(run());
+  EXPECT_EQ(differences(), "");
+}
+
+class ChangedInTheWindow : public FullImport, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(ChangedInTheWindow, BeginsANewRound) {
+  both(kTable);
+  fill("t", 40'000);
+  // As Struct-Transfer leaves it, so that the table is known to be ours.
+  spec_.set_throttle_rows_per_second(15'000);
+  const pid_t pid = fork_import();
+  ASSERT_TRUE(wait_for_chunks(2));
+  source().sql(GetParam());
+  const auto position = source().query("SHOW MASTER STATUS");
+  EXPECT_EQ(wait_for_end(pid), 0);
+  EXPECT_EQ(differences(), "");
+  EXPECT_EQ(meta("round", "table_state"), "2");
+  const std::string start = meta("window_start", "table_state");
+  const std::string offset = start.substr(start.find(':') + 1, start.find(';') - start.find(':') - 1);
+  EXPECT_GE(std::stoull(offset), std::stoull(*position[0][1])) << start;
+}
+
+INSTANTIATE_TEST_SUITE_P(Ddl, ChangedInTheWindow,
+                         ::testing::Values("ALTER TABLE d.t ADD COLUMN n INT NOT NULL DEFAULT 7 AFTER id, DROP INDEX u",
+                                           "ALTER TABLE d.t DROP COLUMN x",
+                                           "TRUNCATE TABLE d.t; INSERT INTO d.t VALUES (1, 1, 'after')",
+                                           "CREATE TABLE d.t2 LIKE d.t; INSERT INTO d.t2 VALUES (5, 5, 'other'); "
+                                           "RENAME TABLE d.t TO d.t3, d.t2 TO d.t; DROP TABLE d.t3"));
+
+TEST_F(FullImport, ATableThatIsDroppedInTheWindowIsDroppedOnTheTarget) {
+  both(kTable);
+  fill("t", 40'000);
+  spec_.set_throttle_rows_per_second(15'000);
+  const pid_t pid = fork_import();
+  ASSERT_TRUE(wait_for_chunks(2));
+  source().sql("DROP TABLE d.t");
+  EXPECT_EQ(wait_for_end(pid), 0);
+  EXPECT_EQ(differences(), "");
+  EXPECT_EQ(meta("state", "table_state"), "COPIED");
+}
+
+TEST_F(FullImport, ATargetWithRowsIsRefusedEmptiedOrKept) {
+  both(kTable);
+  fill("t", 100);
+  target().sql("INSERT INTO d.t VALUES (3, 3, 'target'), (1000, 50, 'target'), (2000, 2000, 'target')");
+  EXPECT_EQ(run().error().code(), ErrorCode::TARGET_NOT_EMPTY);
+  EXPECT_EQ(target().query_value("SELECT COUNT(*) FROM d.t"), "3");
+  spec_.set_epoch(2);
+  spec_.set_allow_not_empty(true);
+  ASSERT_OK(run());
+  EXPECT_EQ(target().query_value("SELECT COUNT(*) FROM d.t WHERE x = 'target'"), "3");
+  EXPECT_EQ(target().query_value("SELECT COUNT(*) FROM d.t"), "101");  // 100 - (id 3, u 50) + 3
+  EXPECT_EQ(component_->status().warnings_size(), 1);
+
+  SetUp();
+  both(kTable);
+  fill("t", 100);
+  target().sql("INSERT INTO d.t VALUES (1000, 1000, 'target')");
+  spec_.set_allow_not_empty(false);
+  spec_.set_truncate_target(true);
+  ASSERT_OK(run());
+  EXPECT_EQ(differences(), "");
+}
+
+TEST_F(FullImport, LostConnectionsAreRetried) {
+  both(kTable);
+  both("CREATE TABLE d.k (a INT, b INT, c VARCHAR(60))");
+  fill("t", 60'000);
+  fill("k", 20'000);
+  spec_.set_throttle_rows_per_second(30'000);
+  Status status;
+  component_ = std::make_unique<FakeComponent>(spec_);
+  std::thread import([&] { status = run_full_import(*component_); });
+  for (int round = 1; round <= 3; ++round) {
+    EXPECT_TRUE(wait_for_chunks(2 * round));
+    for (MariaDbServer* server : {&source(), &target()}) {
+      for (const auto& row :
+           server->query("SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'sluice' AND ID <> "
+                         "CONNECTION_ID()")) {
+        server->try_sql("KILL " + *row[0]);
+      }
+    }
+  }
+  import.join();
+  ASSERT_OK(status);
+  EXPECT_EQ(differences(), "");
+  EXPECT_EQ(meta("SUM(row_count)", "chunk", "source_table = 't'"), "60000");
+}
+
+TEST_F(FullImport, StopsWhenDesiredAndResumes) {
+  both(kTable);
+  both("CREATE TABLE d.k (a INT, b INT, c VARCHAR(60))");
+  fill("t", 60'000);
+  fill("k", 30'000);
+  spec_.set_throttle_rows_per_second(10'000);
+  component_ = std::make_unique<FakeComponent>(spec_);
+  Status status;
+  std::thread import([&] { status = run_full_import(*component_); });
+  EXPECT_TRUE(wait_for_chunks(2));
+  component_->desire([](cluster::v1::ComponentDesired& desired) { desired.set_stop(true); });
+  import.join();
+  ASSERT_OK(status);
+  EXPECT_TRUE(component_->status().full_import().window_end().file().empty());
+  spec_.set_epoch(2);
+  spec_.set_throttle_rows_per_second(0);
+  ASSERT_OK(run());
+  EXPECT_EQ(differences(), "");
+}
+
+TEST_F(FullImport, NamedTablesAreCopiedAgain) {
+  both(kTable);
+  both("CREATE TABLE d.other (id INT PRIMARY KEY)");
+  fill("t", 1000);
+  ASSERT_OK(run());
+  source().sql("DELETE FROM d.t WHERE id > 10");
+  spec_.add_tables("d.t#1");
+  spec_.set_epoch(2);
+  ASSERT_OK(run());
+  EXPECT_EQ(differences(), "");
+  EXPECT_EQ(meta("round", "table_state", "source_table = 't'"), "2");
+  EXPECT_EQ(meta("round", "table_state", "source_table = 'other'"), "1");
+  // Again after the end: this copy is newer than what the request is about.
+  spec_.set_epoch(3);
+  ASSERT_OK(run());
+  EXPECT_EQ(meta("round", "table_state", "source_table = 't'"), "2");
+}
+
+TEST_F(FullImport, ManySmallTables) {
+  std::string create, insert;
+  for (int i = 0; i < 60; ++i) {
+    create += "CREATE TABLE d.s" + std::to_string(i) + " (id INT PRIMARY KEY, t TEXT);";
+    insert += "INSERT INTO d.s" + std::to_string(i) + " VALUES (1, 'a'), (" + std::to_string(i + 2) + ", NULL);";
+  }
+  both(create);
+  source().sql(insert);
+  ASSERT_OK(run());
+  EXPECT_EQ(differences(), "");
+  EXPECT_EQ(meta("COUNT(*)", "table_state", "state = 'COPIED'"), "60");
+}
+
+}  // namespace
+}  // namespace sluice::agents
