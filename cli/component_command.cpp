@@ -3,8 +3,9 @@
 #include <cstdio>
 #include <string_view>
 
-#include "agents/component_kind.hpp"
 #include "agents/components/runtime/component.hpp"
+#include "agents/components/store/store.hpp"
+#include "agents/components/struct_transfer/struct_transfer.hpp"
 #include "cli/args.hpp"
 
 namespace sluice::cli {
@@ -16,7 +17,8 @@ struct Kind {
 };
 
 constexpr Kind kKinds[] = {
-    {"", nullptr},
+    {"store", agents::run_store},
+    {"struct_transfer", agents::run_struct_transfer},
 };
 
 }  // namespace
@@ -24,7 +26,7 @@ constexpr Kind kKinds[] = {
 int run_component(int argc, char** argv) {
   const std::string_view wanted = argc == 2 ? argv[1] : "";
   for (const Kind& kind : kKinds)
-    if (kind.name == wanted && kind.run != nullptr) return agents::run_component(kind.run);
+    if (kind.name == wanted) return agents::run_component(kind.run);
   std::fprintf(stderr, "sluice component: started by an agent, with one of these kinds:");
   for (const Kind& kind : kKinds) std::fprintf(stderr, " %.*s", static_cast<int>(kind.name.size()), kind.name.data());
   std::fprintf(stderr, "\n");

@@ -84,6 +84,7 @@ class Agent::Impl {
   std::string not_ready() const { return client_ ? client_->not_connected() : "starting"; }
 
  private:
+  std::string socket() const { return socket_folder_ + "/agent.sock"; }
   Status prepare_data_dir();
   std::unique_ptr<Supervisor> make_supervisor();
   void spawn_actors();
@@ -91,8 +92,9 @@ class Agent::Impl {
 
   AgentOptions options_;
   Listen listen_;
-  std::string socket_;
+  std::string socket_folder_;
   int lock_fd_ = -1;
+  bool ended_ = false;  // by stop(): no component is left that would look for the socket
   NodeLoad load_;
   net::HttpServer http_;
   caf::actor_system_config config_;
@@ -114,7 +116,7 @@ Status Agent::Impl::prepare_data_dir() {
   if (lock_fd_ < 0 || ::flock(lock_fd_, LOCK_EX | LOCK_NB) != 0)
     return Error(ErrorCode::WORK_DIR_IN_USE, "another agent uses this data directory", options_.data_dir);
   SLUICE_ASSIGN(options_.node_id, keep_node_id(options_.data_dir, options_.node_id));
-  SLUICE_ASSIGN(socket_, agent_socket_path(options_.data_dir));
+  SLUICE_ASSIGN(socket_folder_, socket_directory(options_.data_dir));
   return {};
 }
 
@@ -128,8 +130,7 @@ Status Agent::Impl::start() {
   SLUICE_ASSIGN(listen_, parse_listen(options_.listen));
   SLUICE_TRY(prepare_data_dir());
   if (options_.store_listen.empty()) options_.store_listen = listen_.host;
-  if (options_.store_listen == "unix")
-    options_.store_listen = "unix:" + std::filesystem::path(socket_).parent_path().string();
+  if (options_.store_listen == "unix") options_.store_listen = "unix:" + socket_folder_;
   if (!options_.store_listen.starts_with("unix:")) SLUICE_TRY(check_loopback(options_.store_listen));
   if (!options_.launcher) options_.launcher = std::make_shared<SystemLauncher>();
 
@@ -160,13 +161,13 @@ Status Agent::Impl::start() {
                                StatusMessage{std::make_shared<const cluster::v1::ComponentStatus>(std::move(status))});
               }});
   spawn_actors();
-  SLUICE_TRY(service_->start("unix:" + socket_));
+  SLUICE_TRY(service_->start("unix:" + socket()));
   if (listen_.port >= 0) {
     http_.add_metrics_and_health([this] { return not_ready(); });
     SLUICE_TRY(http_.start(listen_.host, listen_.port));
   }
   client_->start();
-  log::info("agent", "started", {{"node", options_.node_id}, {"data_dir", options_.data_dir}, {"socket", socket_}});
+  log::info("agent", "started", {{"node", options_.node_id}, {"data_dir", options_.data_dir}, {"socket", socket()}});
   return {};
 }
 
@@ -190,7 +191,7 @@ std::unique_ptr<Supervisor> Agent::Impl::make_supervisor() {
             caf::anon_send(local_service_, CommandMessage{component, epoch, command});
           }};
   return std::make_unique<Supervisor>(SupervisorOptions{.data_dir = options_.data_dir,
-                                                        .socket = "unix:" + socket_,
+                                                        .socket = "unix:" + socket(),
                                                         .listen_host = options_.store_listen,
                                                         .token = options_.token,
                                                         .stop_patience = options_.stop_patience},
@@ -223,6 +224,7 @@ void Agent::Impl::stop() {
   if (stopped.wait_for(options_.stop_patience + std::chrono::seconds(10)) != std::future_status::ready)
     log::error("agent", "components are left behind; their leases end them");
   client_->flush(kFlushPatience);
+  ended_ = true;
 }
 
 Agent::Impl::~Impl() {
@@ -238,6 +240,8 @@ Agent::Impl::~Impl() {
     local_service_ = nullptr;
     actors_.reset();  // waits for them
   }
+  std::error_code ignored;
+  if (ended_ && socket_folder_ != options_.data_dir) std::filesystem::remove_all(socket_folder_, ignored);
   if (lock_fd_ >= 0) ::close(lock_fd_);
 }
 

@@ -24,7 +24,8 @@ using cluster::v1::ComponentCommand;
 using cluster::v1::ComponentMessage;
 using Stream = grpc::ServerReaderWriter<ComponentCommand, ComponentMessage>;
 
-constexpr size_t kSocketNameMax = 100;  // sun_path holds 108 bytes
+// sun_path holds 108 bytes; what is left is for "/<component id>.sock".
+constexpr size_t kSocketFolderMax = 40;
 constexpr std::chrono::seconds kVerdictPatience{10};
 
 // What waits to be written to one component.
@@ -153,9 +154,9 @@ void LocalService::command(const std::string& component, uint64_t epoch, const C
   impl_->command(component, epoch, command);
 }
 
-Result<std::string> agent_socket_path(const std::string& data_dir) {
+Result<std::string> socket_directory(const std::string& data_dir) {
   std::string folder = data_dir;
-  if (data_dir.size() + sizeof("/agent.sock") > kSocketNameMax) {
+  if (data_dir.size() > kSocketFolderMax) {
     char name[64];
     std::snprintf(name, sizeof name, "/tmp/sluice-%u-%016zx", ::getuid(), std::hash<std::string>{}(data_dir));
     folder = name;
@@ -167,7 +168,7 @@ Result<std::string> agent_socket_path(const std::string& data_dir) {
       info.st_uid != ::getuid())
     return Error(ErrorCode::IO_ERROR, "the directory does not belong to this user", folder);
   if (::chmod(folder.c_str(), 0700) != 0) return Error(ErrorCode::IO_ERROR, std::strerror(errno), folder);
-  return folder + "/agent.sock";
+  return folder;
 }
 
 }  // namespace sluice::agents

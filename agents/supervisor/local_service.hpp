@@ -34,8 +34,8 @@ class LocalService {
   std::unique_ptr<Impl> impl_;
 };
 
-// Where the agent of this data directory listens: DATA/agent.sock, or, where that is too long for a socket's name, a
-// directory of this user under /tmp that is derived from it. Makes the directory with mode 0700.
-Result<std::string> agent_socket_path(const std::string& data_dir);
+// Where the agent of this data directory and its Stores have their sockets: the data directory itself, or, where its
+// name is too long for a socket's, a directory of this user under /tmp that is derived from it (made with mode 0700).
+Result<std::string> socket_directory(const std::string& data_dir);
 
 }  // namespace sluice::agents

@@ -31,7 +31,9 @@ Status check_disk(const std::string& folder) {
 }
 
 std::string listen_address(const cluster::v1::ComponentBoot& boot) {
-  if (boot.listen_host().starts_with("unix")) return "unix:" + boot.data_dir() + "/store.sock";
+  // The agent names a directory that is short enough for a socket's name.
+  if (boot.listen_host().starts_with("unix:")) return boot.listen_host() + "/" + boot.spec().component_id() + ".sock";
+  if (boot.listen_host() == "unix") return "unix:" + boot.data_dir() + "/store.sock";
   return (boot.listen_host().empty() ? "127.0.0.1" : boot.listen_host()) + ":0";
 }
 
@@ -77,8 +79,9 @@ class StoreComponent {
     SLUICE_ASSIGN(log_, store::Log::open(options));
     std::string address = listen_address(boot);
     SLUICE_ASSIGN(server_, store::LogServer::start({address, Secret(boot.token())}, *log_, source_));
-    address_ = address.starts_with("unix:") ? address
-                                            : address.substr(0, address.rfind(':') + 1) + std::to_string(server_->port());
+    address_ = address.starts_with("unix:")
+                   ? address
+                   : address.substr(0, address.rfind(':') + 1) + std::to_string(server_->port());
     store::PipelineOptions pipeline;
     pipeline.capture.source = net::from_proto(spec_.source());
     SLUICE_ASSIGN(pipeline.capture.scope, net::mapping_of(spec_));

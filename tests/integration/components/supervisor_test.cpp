@@ -135,7 +135,7 @@ class SupervisorTest : public ::testing::Test {
   SupervisorTest() { coordinator_ = std::make_unique<CoordinatorDouble>(address()); }
 
   std::string address() const { return "unix:" + folder_.file("c.sock"); }
-  std::string data_dir() const { return folder_.file("agent"); }
+  std::string data_dir() const { return folder_.file(agent_folder_); }
 
   void start_agent() {
     agent_ = ChildProcess::start({.program = std::filesystem::read_symlink("/proc/self/exe").string(),
@@ -172,6 +172,7 @@ class SupervisorTest : public ::testing::Test {
   }
 
   testing::TempDir folder_{"sluice-supervisor"};
+  std::string agent_folder_ = "agent";
   std::unique_ptr<CoordinatorDouble> coordinator_;
   ChildProcess agent_;
 };
@@ -379,6 +380,13 @@ TEST_F(SupervisorTest, LargeSpecsArriveAndSecretsShowNowhere) {
     EXPECT_EQ(text.find(kPassword), std::string::npos) << file;
     EXPECT_EQ(text.find(kToken), std::string::npos) << file;
   }
+}
+
+TEST_F(SupervisorTest, WorksInADeepDirectory) {
+  agent_folder_ = std::string(120, 'd');  // longer than a socket's name may be
+  start_agent();
+  coordinator_->desire({assignment("p.run", 1, "run")});
+  ASSERT_TRUE(coordinator_->reaches("p.run", 1, cluster::v1::RUNNING));
 }
 
 TEST_F(SupervisorTest, EndingAgentStopsItsComponents) {
