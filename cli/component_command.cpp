@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <string_view>
 
+#include "agents/components/full_import/full_import.hpp"
+#include "agents/components/precheck/precheck.hpp"
 #include "agents/components/runtime/component.hpp"
 #include "agents/components/store/store.hpp"
 #include "agents/components/struct_transfer/struct_transfer.hpp"
@@ -17,8 +19,10 @@ struct Kind {
 };
 
 constexpr Kind kKinds[] = {
+    {"precheck", agents::run_precheck},
     {"store", agents::run_store},
     {"struct_transfer", agents::run_struct_transfer},
+    {"full_import", agents::run_full_import},
 };
 
 }  // namespace
