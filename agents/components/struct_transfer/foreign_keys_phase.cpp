@@ -133,7 +133,7 @@ class Views {
   }
 
   Status finish(Status status, const TableName& name, const TableName& target) {
-    if (status.ok()) s_.report(name, target, "VIEW", true);
+    if (status.ok()) s_.report(name, target, "VIEW");
     return status;
   }
 
@@ -197,7 +197,7 @@ Status add_indexes(Session& s) {
       if (!has_index(target->second, index.name)) clauses += (clauses.empty() ? "ADD " : ", ADD ") + index.text;
     if (!clauses.empty())
       SLUICE_TRY(s.exec("ALTER TABLE " + mysql::quote_table(row.target) + " " + clauses, row.target.to_string()));
-    s.report(row.source, row.target, "INDEXED", true);
+    s.report(row.source, row.target, "INDEXED");
   }
   return {};
 }
@@ -210,7 +210,7 @@ Status add_foreign_keys(Session& s) {
     auto target = schemas.find(s.folded(row.target));
     if (target == schemas.end() || row.definition.empty()) continue;  // dropped since; the log told
     SLUICE_TRY(add_keys_of(s, row, target->second));
-    s.report(row.source, row.target, "KEYED", true);
+    s.report(row.source, row.target, "KEYED");
   }
   SLUICE_TRY(create_views(s));
   return s.stop_desired() ? Status{} : carry_counters(s);

@@ -31,7 +31,7 @@ struct Session {
   Status exec(const std::string& sql, const std::string& object);
   bool stop_desired() const { return context.desired().stop(); }
   void warn(const std::string& text);
-  void report(const TableName& from, const TableName& to, const std::string& state, bool finished);
+  void report(const TableName& from, const TableName& to, const std::string& state);
 
   // The key under which the target would find a name.
   TableName folded(TableName name) const;

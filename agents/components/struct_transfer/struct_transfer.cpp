@@ -65,19 +65,13 @@ void Session::warn(const std::string& text) {
   context.update([&](cluster::v1::ComponentStatus& status) { status.add_warnings(text); });
 }
 
-void Session::report(const TableName& from, const TableName& to, const std::string& state, bool finished) {
+void Session::report(const TableName& from, const TableName& to, const std::string& state) {
   context.update([&](cluster::v1::ComponentStatus& status) {
-    auto* entry = status.add_tables();
-    for (int i = 0; i + 1 < status.tables_size(); ++i) {
-      if (status.tables(i).source() != from.to_string()) continue;
-      status.mutable_tables()->RemoveLast();
-      entry = status.mutable_tables(i);
-      break;
-    }
+    auto* entry = status.add_tables();  // of several entries of a table the last one counts
     entry->set_source(from.to_string());
     entry->set_target(to.to_string());
     entry->set_state(state);
-    entry->set_finished(finished);
+    entry->set_finished(true);
   });
 }
 

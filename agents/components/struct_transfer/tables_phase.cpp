@@ -139,7 +139,7 @@ class TablesPhase {
     for (Plan& plan : plans) {
       if (s_.stop_desired()) return {};
       SLUICE_TRY(carry_out(plan));
-      s_.report(plan.row.source, plan.row.target, "CREATED", true);
+      s_.report(plan.row.source, plan.row.target, "CREATED");
     }
     return verify(plans);
   }

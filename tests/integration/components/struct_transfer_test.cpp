@@ -177,6 +177,56 @@ TEST_F(StructTransfer, FinishesWhatAnEarlierRunBegan) {
   EXPECT_EQ(target_->query_value("SELECT COUNT(*) FROM b.u"), "1");
 }
 
+// Lets a lease run out at the n-th look at it: the component ends there as if it had been killed.
+class CountingClock final : public Clock {
+ public:
+  explicit CountingClock(int looks) : left_(looks) {}
+  BootTime boot_time() const override { return BootTime(left_-- > 0 ? 1 : 1000); }
+  int64_t unix_time_us() const override { return 0; }
+
+ private:
+  mutable std::atomic<int> left_;
+};
+
+TEST_F(StructTransfer, DyingBeforeAnyStatementDoesNoHarm) {
+  const char* schema = R"(
+    CREATE DATABASE a; CREATE SEQUENCE a.s; CREATE TABLE a.p (id int PRIMARY KEY AUTO_INCREMENT) AUTO_INCREMENT=9;
+    CREATE TABLE a.c (id int PRIMARY KEY, p int, CONSTRAINT f FOREIGN KEY (p) REFERENCES p (id));
+    CREATE VIEW a.v AS SELECT * FROM a.p;)";
+  int died = 0;
+  for (auto phase : {cluster::v1::TABLES, cluster::v1::FOREIGN_KEYS}) {
+    for (int looks = 1;; ++looks) {
+      SetUp();
+      source_->sql(schema);
+      target_->sql("CREATE DATABASE b; CREATE TABLE b.c (old int); INSERT INTO b.c VALUES (1)");
+      auto s = spec(cluster::v1::TABLES);
+      s.set_truncate_target(true);
+      if (phase != cluster::v1::TABLES) {
+        ASSERT_EQ(code(run(s)), "OK");
+        s.set_epoch(++epoch_);
+        s.set_struct_phase(phase);
+      }
+      CountingClock clock(looks);
+      auto lease = std::make_shared<Lease>(clock);
+      lease->extend(BootTime(500));
+      FakeComponent dying(s, lease);
+      Status ended = run_struct_transfer(dying);
+      if (!ended.ok()) ASSERT_EQ(code(ended), "LEASE_EXPIRED");
+      for (auto again : {cluster::v1::TABLES, cluster::v1::FOREIGN_KEYS}) {
+        s.set_epoch(++epoch_);
+        s.set_struct_phase(again);
+        ASSERT_EQ(code(run(s)), "OK") << looks;
+      }
+      ASSERT_EQ(create_text(*target_, "b.p"), create_text(*source_, "a.p")) << looks;
+      ASSERT_EQ(create_text(*target_, "b.c"), create_text(*source_, "a.c")) << looks;
+      ASSERT_EQ(target_->query_value("SELECT COUNT(*) FROM b.v"), "0") << looks;
+      if (ended.ok()) break;
+      ++died;
+    }
+  }
+  EXPECT_GT(died, 15);
+}
+
 TEST_F(StructTransfer, CopiesATableAgain) {
   source_->sql(
       "CREATE DATABASE a; CREATE TABLE a.p (id int PRIMARY KEY); CREATE TABLE a.c (id int PRIMARY KEY, p int, "
