@@ -52,7 +52,10 @@ Result<FormatDescription> parse_format_description(std::string_view event_bytes)
     uint8_t algorithm = static_cast<uint8_t>(lengths[lengths.size() - 5]);
     if (algorithm > 1) return Error(ErrorCode::UNSUPPORTED, "binlog checksum algorithm " + std::to_string(algorithm));
     result.checksums = algorithm == 1;
-    if (result.checksums && !checksum_matches(event_bytes)) return invalid_event("checksum of a format description");
+    // The flag that the file is in use (a server writes it) counts as cleared.
+    std::string cleared(event_bytes);
+    cleared[17] = static_cast<char>(cleared[17] & ~1);
+    if (result.checksums && !checksum_matches(cleared)) return invalid_event("checksum of a format description");
     lengths.remove_suffix(5);
   }
   result.post_header_lengths.assign(lengths.begin(), lengths.end());

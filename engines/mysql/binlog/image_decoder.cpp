@@ -342,6 +342,7 @@ const uint8_t* ImageDecoder::decode_bytes(const ColumnPlan& plan, const uint8_t*
       char* out = arena_.take(json_.size());
       std::memcpy(out, json_.data(), json_.size());
       value->bytes = {out, json_.size()};
+      if (json_.capacity() > kKeptBytes) json_ = std::string();
       return next;
     }
     default:

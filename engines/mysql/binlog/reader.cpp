@@ -103,9 +103,12 @@ Status NetworkReader::set_session(const StartPoint& start) {
     return result.ok() ? Status() : Status(result.error());
   };
   std::string period = std::to_string(std::chrono::nanoseconds(options_.heartbeat_period).count());
-  // The checksum that the log has is announced; the server would send it even if another one were.
-  SLUICE_TRY(set("@master_heartbeat_period=" + period + ", @master_binlog_checksum=@@global.binlog_checksum"));
-  if (connection_->version().mariadb) {
+  SLUICE_TRY(set("@master_heartbeat_period=" + period));
+  // The checksum that the log has is announced; the server would send it even if another one were. MySQL has none
+  // before 5.6.2.
+  const ServerVersion& version = connection_->version();
+  if (version.mariadb || version.number >= 50'602) SLUICE_TRY(set("@master_binlog_checksum=@@global.binlog_checksum"));
+  if (version.mariadb) {
     SLUICE_TRY(set("@mariadb_slave_capability=4"));
     if (start.by_gtid)
       SLUICE_TRY(set("@slave_connect_state=" + quoted(start.position.gtids) + ", @slave_gtid_strict_mode=0"));
@@ -115,7 +118,7 @@ Status NetworkReader::set_session(const StartPoint& start) {
   std::snprintf(uuid, sizeof uuid, "534c5543-4500-4000-8000-%012x", options_.server_id);
   std::string own = quoted(uuid);
   return set("@source_heartbeat_period=" + period +
-             ", @source_binlog_checksum=@@global.binlog_checksum, @slave_uuid=" + own + ", @replica_uuid=" + own);
+             ", @source_binlog_checksum=@master_binlog_checksum, @slave_uuid=" + own + ", @replica_uuid=" + own);
 }
 
 Status NetworkReader::command(enum_server_command code, const std::string& argument, bool answered) {

@@ -8,6 +8,7 @@ namespace sluice::mysql {
 namespace {
 constexpr uint64_t kReportBytes = 1 << 20;
 constexpr uint32_t kBackwards = 0xf0000000U;
+constexpr size_t kKeptBytes = 4 << 20;
 }  // namespace
 
 void EventStream::start(const Position& start, bool gtids_known) {
@@ -40,6 +41,8 @@ Status EventStream::checked_event(std::string_view bytes) {
     SLUICE_TRY(dispatch(header, body, false));
   }
   if (group_.open) return {};
+  if (inflated_.capacity() > kKeptBytes) inflated_ = std::string();
+  if (sql_text_.capacity() > kKeptBytes) sql_text_ = std::string();
   if (offset_ != settled_) progress_ = true;
   settled_ = offset_;
   return offset_ - reported_ >= kReportBytes ? report_progress() : Status();

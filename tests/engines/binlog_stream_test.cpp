@@ -1,0 +1,317 @@
+// EventStream fed with events made by hand: framing, positions, and what real servers seldom write.
+#include "engines/mysql/binlog/stream.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+namespace sluice::mysql {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class NothingKnown : public SchemaSource {
+ public:
+  Result<SchemaPtr> table(const TableName&) override { return Error(ErrorCode::NOT_FOUND, "nothing is known"); }
+};
+
+class Notes : public BinlogHandler {
+ public:
+  Status on_begin(const Begin& begin) override { return note("begin " + std::string(begin.gtid)); }
+  Status on_row(const SchemaPtr&, uint64_t, RowOp op, uint16_t flags, std::span<const ValueView> before,
+                std::span<const ValueView> after) override {
+    std::string text(1, " iud"[static_cast<int>(op)]);
+    for (auto row : {before, after}) {
+      for (const ValueView& v : row) text += v.null ? " null" : " " + std::to_string(v.i);
+    }
+    return note(text + (flags == 0 ? "" : " flags " + std::to_string(flags)));
+  }
+  Status on_ddl(const Ddl& ddl) override { return note("ddl " + std::string(ddl.sql)); }
+  Status on_commit(const Commit& commit) override { return note("commit " + commit.position().to_string()); }
+  Status on_rollback() override { return note("rollback"); }
+  Status on_heartbeat(const Position& position) override { return note("at " + position.to_string()); }
+  Status on_idle() override { return {}; }
+  bool wants(std::string_view database, std::string_view) override { return database != "other"; }
+  std::vector<std::string> notes;
+
+ private:
+  Status note(std::string text) {
+    notes.push_back(std::move(text));
+    return {};
+  }
+};
+
+std::string le(uint64_t value, size_t size) { return std::string(reinterpret_cast<const char*>(&value), size); }
+
+const std::string kSid = "0123456789abcdef";
+
+class BinlogStream : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    stream_.set_handler(notes_);
+    stream_.start({"binlog.000001", 4, ""}, true);
+  }
+  // Feeds one event; log_pos is its true end unless given.
+  Status feed(uint8_t type, const std::string& body, uint16_t flags = 0, std::optional<uint32_t> log_pos = {}) {
+    std::string event = le(1'700'000'000, 4) + le(type, 1) + le(9, 4);
+    size_t size = EventHeader::kSize + body.size() + (checksums_ ? 4 : 0);
+    if ((flags & event::kFlagArtificial) == 0) offset_ += size;
+    event += le(size, 4) + le(log_pos.value_or(static_cast<uint32_t>(offset_)), 4) + le(flags, 2) + body;
+    if (checksums_) event += le(crc32_z(0, reinterpret_cast<const Bytef*>(event.data()), event.size()), 4);
+    return stream_.event(event);
+  }
+  void ok(const Status& status) { EXPECT_TRUE(status.ok()) << status.error().to_string(); }
+  static std::string refusal(const Status& status) { return status.ok() ? "OK" : std::string(status.error().id()); }
+
+  static std::string query(const std::string& sql) {
+    return le(1, 4) + le(0, 4) + le(1, 1) + le(0, 2) + le(0, 2) + "d" + std::string(1, '\0') + sql;
+  }
+  static std::string maria_gtid(uint64_t number, uint8_t flags) {
+    return le(number, 8) + le(0, 4) + le(flags, 1) + le(0, 6);
+  }
+  static std::string gtid(uint64_t number) { return le(1, 1) + kSid + le(number, 8); }
+  // Two INT columns "a", "b" with full metadata.
+  static std::string table_map(const std::string& database = "d", uint64_t id = 7) {
+    return le(id, 6) + le(1, 2) + le(database.size(), 1) + database + le(0, 1) + le(1, 1) + "t" + le(0, 1) + le(2, 1) +
+           "\3\3" + le(0, 1) + "\3" + le(1, 1) + le(1, 1) + le(0, 1) + le(4, 1) + le(4, 1) + "\1a\1b";
+  }
+  static std::string rows_v2(const std::string& bitmaps_and_rows, uint16_t flags = 1, uint64_t id = 7,
+                             const std::string& extra = "") {
+    return le(id, 6) + le(flags, 2) + le(2 + extra.size(), 2) + extra + le(2, 1) + bitmaps_and_rows;
+  }
+  static std::string row(uint32_t a, uint32_t b) { return le(0, 1) + le(a, 4) + le(b, 4); }
+  Status begin(uint64_t number) {
+    SLUICE_TRY(feed(event::kGtid, gtid(number)));
+    return feed(event::kQuery, query("BEGIN"));
+  }
+  std::string here(const std::string& gtids = "") { return Position{"binlog.000001", offset_, gtids}.to_string(); }
+  static std::string set(const std::string& numbers) { return "30313233-3435-3637-3839-616263646566:" + numbers; }
+
+  NothingKnown source_;
+  Collations collations_;
+  Notes notes_;
+  EventStream stream_{source_, collations_, {}};
+  uint64_t offset_ = 4;
+  bool checksums_ = false;
+};
+
+TEST_F(BinlogStream, AMySqlTransaction) {
+  ok(begin(5));
+  ok(feed(event::kTableMap, table_map()));
+  ok(feed(event::kWriteRows, rows_v2("\3" + row(1, 2) + row(3, 4))));
+  ok(feed(event::kXid, le(1, 8)));
+  std::string end = here(set("5"));
+  EXPECT_THAT(notes_.notes, ElementsAre("begin " + set("5"), "i 1 2", "i 3 4", "commit " + end));
+  EXPECT_EQ(end, stream_.safe_resume().to_string());
+}
+
+TEST_F(BinlogStream, ExtraRowDataAndFlags) {
+  ok(begin(1));
+  ok(feed(event::kTableMap, table_map()));
+  ok(feed(event::kDeleteRows, rows_v2("\3" + row(1, 2), 1 | 2 | 4 | 0x10, 7, le(1, 1) + le(3, 2))));
+  EXPECT_EQ("d 1 2 flags 7", notes_.notes.back());
+}
+
+TEST_F(BinlogStream, AnAfterImageIsCompletedFromTheBeforeImage) {
+  ok(begin(1));
+  ok(feed(event::kTableMap, table_map()));
+  ok(feed(event::kUpdateRows, rows_v2("\3\2" + row(1, 2) + le(0, 1) + le(9, 4))));
+  EXPECT_EQ("u 1 2 1 9", notes_.notes.back());
+  ok(feed(event::kTableMap, table_map()));
+  EXPECT_EQ("BINLOG_FORMAT", refusal(feed(event::kUpdateRows, rows_v2("\1\3" + le(0, 1) + le(1, 4) + row(1, 2), 0))));
+  EXPECT_EQ("BINLOG_FORMAT", refusal(feed(event::kWriteRows, rows_v2("\1" + le(0, 1) + le(1, 4), 0))));
+  EXPECT_EQ("BINLOG_FORMAT", refusal(feed(event::kPartialUpdateRows, rows_v2("\3\3" + row(1, 2)))));
+}
+
+TEST_F(BinlogStream, DamagedRowsAreRefused) {
+  ok(begin(1));
+  ok(feed(event::kTableMap, table_map()));
+  EXPECT_EQ("BINLOG_EVENT_INVALID", refusal(feed(event::kWriteRows, rows_v2("\3" + row(1, 2) + "x", 0))));
+  EXPECT_EQ("BINLOG_EVENT_INVALID", refusal(feed(event::kWriteRows, rows_v2("\3" + row(1, 2), 0, 8))));
+  EXPECT_EQ("SCHEMA_MISMATCH",
+            refusal(feed(event::kWriteRows, le(7, 6) + le(0, 2) + le(2, 2) + le(3, 1) + "\7" + row(1, 2))));
+}
+
+TEST_F(BinlogStream, MapsEndWithTheirStatement) {
+  ok(begin(1));
+  ok(feed(event::kTableMap, table_map()));
+  ok(feed(event::kWriteRows, rows_v2("\3" + row(1, 2), 0)));
+  ok(feed(event::kWriteRows, rows_v2("\3" + row(1, 2), 1)));
+  EXPECT_EQ("BINLOG_EVENT_INVALID", refusal(feed(event::kWriteRows, rows_v2("\3" + row(1, 2), 1))));
+}
+
+TEST_F(BinlogStream, TheMiddleOfATransactionIsNoPlaceToStart) {
+  Status status = feed(event::kTableMap, table_map());
+  EXPECT_EQ("BINLOG_EVENT_INVALID", refusal(status));
+  EXPECT_THAT(status.error().cause(), HasSubstr("border"));
+}
+
+TEST_F(BinlogStream, MariaDbGroups) {
+  ok(feed(event::kMariaGtid, maria_gtid(1, 0x29)));
+  ok(feed(event::kQuery, query("CREATE TABLE t (a INT)")));
+  std::string first = here("0-9-1");
+  ok(feed(event::kMariaGtid, maria_gtid(2, 0x0c)));
+  ok(feed(event::kTableMap, table_map()));
+  ok(feed(event::kWriteRowsV1, le(7, 6) + le(1, 2) + le(2, 1) + "\3" + row(1, 2)));
+  ok(feed(event::kQuery, query("COMMIT")));
+  EXPECT_THAT(notes_.notes, ElementsAre("begin 0-9-1", "ddl CREATE TABLE t (a INT)", "commit " + first, "begin 0-9-2",
+                                        "i 1 2", "commit " + here("0-9-2")));
+}
+
+TEST_F(BinlogStream, ARolledBackGroupIsUndone) {
+  ok(begin(1));
+  ok(feed(event::kTableMap, table_map()));
+  ok(feed(event::kWriteRows, rows_v2("\3" + row(1, 2))));
+  ok(feed(event::kQuery, query("ROLLBACK")));
+  ok(stream_.report_progress());
+  EXPECT_THAT(notes_.notes, ElementsAre("begin " + set("1"), "i 1 2", "rollback", "at " + here(set("1"))));
+}
+
+TEST_F(BinlogStream, AGroupThatTheServerDidNotFinishIsDropped) {
+  ok(begin(1));
+  ok(feed(event::kTableMap, table_map()));
+  ok(feed(event::kWriteRows, rows_v2("\3" + row(1, 2))));
+  ok(feed(event::kRotate, le(4, 8) + "binlog.000002", event::kFlagArtificial));
+  ok(stream_.report_progress());
+  EXPECT_THAT(notes_.notes, ElementsAre("begin " + set("1"), "i 1 2", "rollback", "at binlog.000002:4"));
+}
+
+TEST_F(BinlogStream, WhatIsNotWantedMovesThePosition) {
+  ok(begin(1));
+  ok(feed(event::kTableMap, table_map("other")));
+  ok(feed(event::kWriteRows, rows_v2("\3" + row(1, 2) + "rubbish is not even read")));
+  ok(stream_.report_progress());
+  EXPECT_THAT(notes_.notes, IsEmpty());
+  ok(feed(event::kXid, le(1, 8)));
+  ok(stream_.report_progress());
+  ok(stream_.report_progress());
+  EXPECT_THAT(notes_.notes, ElementsAre("at " + here(set("1"))));
+}
+
+TEST_F(BinlogStream, OffsetsPassFourGibibytes) {
+  stream_.start({"binlog.000001", 0xffffff00ULL, ""}, true);
+  offset_ = 0xffffff00ULL;
+  ok(feed(event::kRowsQuery, std::string(300, 'x')));
+  ok(begin(1));
+  ok(feed(event::kQuery, query("CREATE TABLE t (a INT)")));
+  ok(feed(event::kXid, le(1, 8), 0, 0));  // a position that the server did not fill in
+  EXPECT_GT(offset_, 1ULL << 32);
+  EXPECT_EQ("commit " + here(set("1")), notes_.notes.back());
+}
+
+TEST_F(BinlogStream, LeftOutEventsAreCountedByTheServersPosition) {
+  offset_ += 1'000'000;
+  ok(begin(1));
+  ok(feed(event::kQuery, query("COMMIT")));
+  ok(stream_.report_progress());
+  EXPECT_EQ("at " + here(set("1")), notes_.notes.back());
+}
+
+TEST_F(BinlogStream, Heartbeats) {
+  ok(feed(event::kHeartbeat, "binlog.000001", 0, 5000));
+  ok(feed(event::kHeartbeatV2,
+          le(1, 1) + le(13, 1) + "binlog.000001" + le(2, 1) + le(9, 1) + "\xfe" + le(1ULL << 33, 8) + le(0, 1)));
+  EXPECT_THAT(notes_.notes, ElementsAre("at binlog.000001:5000", "at binlog.000001:8589934592"));
+  notes_.notes.clear();
+  ok(begin(1));
+  ok(feed(event::kHeartbeat, "binlog.000001", 0, 6000));
+  EXPECT_THAT(notes_.notes, IsEmpty());
+}
+
+TEST_F(BinlogStream, XaBranchesWaitForTheirEnd) {
+  auto prepare = [&](uint64_t number, const std::string& name, bool one_phase) {
+    ok(feed(event::kGtid, gtid(number)));
+    ok(feed(event::kQuery, query("XA START X'61',X'',1")));
+    ok(feed(event::kTableMap, table_map()));
+    ok(feed(event::kWriteRows, rows_v2("\3" + row(static_cast<uint32_t>(number), 0))));
+    ok(feed(event::kQuery, query("XA END X'61',X'',1")));
+    ok(feed(event::kXaPrepare, le(one_phase ? 1 : 0, 1) + le(1, 4) + le(1, 4) + le(0, 4) + name));
+  };
+  prepare(1, "a", false);
+  prepare(2, "b", false);
+  prepare(3, "c", true);
+  EXPECT_THAT(notes_.notes, ElementsAre("begin " + set("3"), "i 3 0", "commit " + here(set("1-3"))));
+  EXPECT_EQ("binlog.000001:4", stream_.safe_resume().to_string());
+  notes_.notes.clear();
+  ok(feed(event::kGtid, gtid(4)));
+  ok(feed(event::kQuery, query("XA COMMIT X'62',X'',1")));
+  EXPECT_THAT(notes_.notes, ElementsAre("begin " + set("4"), "i 2 0", "commit " + here(set("1-4"))));
+  EXPECT_EQ("binlog.000001:4", stream_.safe_resume().to_string());
+  ok(feed(event::kGtid, gtid(5)));
+  ok(feed(event::kQuery, query("XA ROLLBACK X'61',X'',1")));
+  EXPECT_EQ(here(set("1-5")), stream_.safe_resume().to_string());
+  ok(feed(event::kGtid, gtid(6)));
+  EXPECT_EQ("POSITION_LOST", refusal(feed(event::kQuery, query("XA COMMIT X'7a',X'',1"))));
+}
+
+TEST_F(BinlogStream, OpenXaBranchesAreBounded) {
+  ok(feed(event::kGtid, gtid(1)));
+  ok(feed(event::kQuery, query("XA START X'61',X'',1")));
+  std::string many;
+  for (uint32_t i = 0; i < 200'000; ++i) many += row(i, i);
+  Status status;
+  for (int i = 0; i < 20 && status.ok(); ++i) {
+    ok(feed(event::kTableMap, table_map()));
+    status = feed(event::kWriteRows, rows_v2("\3" + many));
+  }
+  EXPECT_EQ("UNSUPPORTED", refusal(status));
+  EXPECT_THAT(status.error().cause(), HasSubstr("64 MiB"));
+}
+
+TEST_F(BinlogStream, Savepoints) {
+  ok(begin(1));
+  ok(feed(event::kQuery, query("SAVEPOINT `s`")));
+  ok(feed(event::kQuery, query("ROLLBACK TO `s`")));
+  ok(feed(event::kTableMap, table_map()));
+  ok(feed(event::kWriteRows, rows_v2("\3" + row(1, 2))));
+  EXPECT_EQ("UNSUPPORTED", refusal(feed(event::kQuery, query("ROLLBACK TO `s`"))));
+}
+
+TEST_F(BinlogStream, Refusals) {
+  EXPECT_EQ("INCIDENT_IN_LOG", refusal(feed(event::kIncident, le(1, 2) + le(4, 1) + "lost")));
+  EXPECT_EQ("UNSUPPORTED", refusal(feed(99, "?")));
+  EXPECT_EQ("OK", refusal(feed(99, "?", event::kFlagIgnorable)));
+  EXPECT_EQ("STATEMENT_IN_LOG", refusal(feed(event::kExecuteLoad, "")));
+  ok(begin(1));
+  Status status = feed(event::kQuery, query("INSERT INTO t VALUES (1)"));
+  EXPECT_EQ("STATEMENT_IN_LOG", refusal(status));
+  EXPECT_EQ("binlog.000001:" + std::to_string(offset_), status.error().position());
+  EXPECT_EQ("BINLOG_EVENT_INVALID", refusal(feed(event::kGtid, gtid(2))));
+}
+
+TEST_F(BinlogStream, ChecksumsAreVerified) {
+  std::string versions = le(4, 2) + std::string("8.4.0") + std::string(45, '\0') + le(0, 4) + le(19, 1);
+  std::string lengths(40, '\0');
+  lengths[event::kTableMap - 1] = 8;
+  for (uint8_t type : {event::kWriteRows, event::kUpdateRows, event::kDeleteRows}) lengths[type - 1U] = 10;
+  checksums_ = true;
+  ok(feed(event::kFormatDescription, versions + lengths + le(1, 1)));
+  ok(begin(1));
+  checksums_ = false;
+  EXPECT_EQ("BINLOG_EVENT_INVALID", refusal(feed(event::kXid, le(1, 8) + "????")));
+}
+
+TEST_F(BinlogStream, PayloadsAreUnpacked) {
+  auto inner = [](uint8_t type, const std::string& body) {
+    return le(1'700'000'000, 4) + le(type, 1) + le(9, 4) + le(EventHeader::kSize + body.size(), 4) + le(0, 4) +
+           le(0, 2) + body;
+  };
+  std::string events = inner(event::kQuery, query("BEGIN")) + inner(event::kTableMap, table_map()) +
+                       inner(event::kWriteRows, rows_v2("\3" + row(1, 2))) + inner(event::kXid, le(1, 8));
+  ok(feed(event::kGtid, gtid(1)));
+  ok(feed(event::kTransactionPayload, le(2, 1) + le(3, 1) + "\xfc" + le(255, 2) + le(0, 1) + events));
+  EXPECT_THAT(notes_.notes, ElementsAre("begin " + set("1"), "i 1 2", "commit " + here(set("1"))));
+  EXPECT_FALSE(feed(event::kTransactionPayload, le(2, 1) + le(1, 1) + le(0, 1) + le(0, 1) + "no zstd").ok());
+}
+
+TEST_F(BinlogStream, MySqlCreateSelectLosesItsInternalClause) {
+  ok(begin(1));
+  ok(feed(event::kQuery, query("CREATE TABLE t (a INT) START TRANSACTION")));
+  EXPECT_EQ("ddl CREATE TABLE t (a INT)", notes_.notes.back());
+  EXPECT_TRUE(stream_.in_transaction());
+}
+
+}  // namespace
+}  // namespace sluice::mysql
