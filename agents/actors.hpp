@@ -85,6 +85,29 @@ using import_worker_actor = caf::typed_actor<caf::replies_to<ImportJobMessage>::
 using import_planner_actor = caf::typed_actor<caf::reacts_to<import_begin_atom>,  // start the workers
                                               caf::reacts_to<import_stop_atom>>;  // hand out no more jobs
 
+// ---- checker
+// ---------------------------------------------------------------------------------------------------------
+
+namespace checker {
+
+struct CheckJob;
+struct CheckOutcome;
+
+struct CheckRequest {
+  std::shared_ptr<const CheckOutcome> outcome;  // of the comparer's last job; null with its first request
+};
+struct CheckReply {
+  std::shared_ptr<const CheckJob> job;  // null: nothing is left
+};
+
+// Hands out chunks and takes their results. Detached: it asks the source for borders of chunks.
+using check_planner_actor = caf::typed_actor<caf::replies_to<CheckRequest>::with<CheckReply>>;  // give me a job
+
+// Compares chunks. Detached: it waits for both databases.
+using check_comparer_actor = caf::typed_actor<caf::reacts_to<CheckReply>>;  // do this job, then ask for the next
+
+}  // namespace checker
+
 }  // namespace sluice::agents
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::ImportJobMessage)
@@ -96,3 +119,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::StatusMessage)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::SnapshotQuery)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::StopMessage)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::CommandMessage)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::checker::CheckRequest)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::checker::CheckReply)

@@ -3,6 +3,7 @@
 #include <mysql.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "engines/mysql/row_decoder.hpp"
 #include "engines/mysql/sql_text.hpp"
@@ -52,12 +53,14 @@ std::string plain_text(const Column& column) {
 // rows have different texts.
 void append_column(std::string& sql, const Column& column, DigestMethod method, bool converted) {
   std::string text;
-  if (is_plain(column)) {
+  const bool labels = converted && (column.type == ColumnType::kEnum || column.type == ColumnType::kSet);
+  if (is_plain(column) && !labels) {
     text = plain_text(column) + ",';'";
   } else {
     const std::string name = quote_name(column.name);
     const std::string value = converted ? "CONVERT(" + name + " USING utf8mb4)" : name;
-    const bool cast = column.is_character() || column.type == ColumnType::kGeometry || column.type == ColumnType::kJson;
+    const bool cast =
+        converted || column.is_character() || column.type == ColumnType::kGeometry || column.type == ColumnType::kJson;
     const std::string bytes = cast ? "CAST(" + value + " AS BINARY)" : value;
     text = "LENGTH(" + value + "),':',";
     text += may_be_long(column) ? "IF(LENGTH(" + value + ")>" + std::to_string(kLongValue) + "," +
@@ -119,21 +122,28 @@ Result<ChunkDigest> digest_chunk(Connection& connection, const TableSchema& sche
   return result;
 }
 
-Status digest_rows(Connection& connection, const TableSchema& schema, const Chunk& chunk, DigestMethod method,
-                   const std::function<Status(const std::vector<std::string>& key, std::string_view digest)>& visit,
-                   const ConvertedColumns& converted) {
+namespace {
+
+using VisitDigest = std::function<Status(const std::vector<std::string>& key, std::string_view digest)>;
+
+std::vector<const Column*> key_columns(const TableSchema& schema) {
   std::vector<const Column*> columns;
-  std::string select, order;
   if (const Key* key = schema.row_key()) {
-    for (const KeyPart& part : key->parts) {
-      columns.push_back(&schema.columns[part.column]);
-      append_select_expression(select, *columns.back());
-      select += ',';
-      order += (order.empty() ? " ORDER BY " : ",") + quote_name(columns.back()->name);
-    }
+    for (const KeyPart& part : key->parts) columns.push_back(&schema.columns[part.column]);
   }
-  const std::string sql =
-      "SELECT " + select + row_digest_expression(schema, method, converted) + from_chunk(schema, chunk) + order;
+  return columns;
+}
+
+// Runs "SELECT key columns, digest FROM …" and turns the key into literals.
+Status stream_digests(Connection& connection, const TableSchema& schema, const std::string& digest,
+                      const std::string& from, const VisitDigest& visit) {
+  const auto columns = key_columns(schema);
+  std::string sql = "SELECT ";
+  for (const Column* column : columns) {
+    append_select_expression(sql, *column);
+    sql += ',';
+  }
+  sql += digest + from;
   std::vector<std::string> literals(columns.size());
   const auto status = connection.stream(sql, [&](const std::vector<Cell>& cells) -> Status {
     if (cells.size() != columns.size() + 1 || !cells.back()) {
@@ -149,6 +159,79 @@ Status digest_rows(Connection& connection, const TableSchema& schema, const Chun
   });
   if (!status.ok()) return status.error().with_object(schema.qualified_name());
   return no_warnings(connection, schema);
+}
+
+Result<uint64_t> digest_of(const Cell& cell) {
+  uint64_t digest = 0;
+  if (cell) {
+    const auto [end, error] = std::from_chars(cell->data(), cell->data() + cell->size(), digest);
+    if (error == std::errc() && end == cell->data() + cell->size()) return digest;
+  }
+  return Error(ErrorCode::PACKET_TOO_LARGE, "the digest of a row could not be computed");
+}
+
+}  // namespace
+
+Status digest_rows(Connection& connection, const TableSchema& schema, const Chunk& chunk, DigestMethod method,
+                   const VisitDigest& visit, const ConvertedColumns& converted) {
+  std::string order;
+  for (const Column* column : key_columns(schema)) {
+    order += (order.empty() ? " ORDER BY " : ",") + quote_name(column->name);
+  }
+  return stream_digests(connection, schema, row_digest_expression(schema, method, converted),
+                        from_chunk(schema, chunk) + order, visit);
+}
+
+Status digest_keys(Connection& connection, const TableSchema& schema, std::span<const std::vector<std::string>> keys,
+                   DigestMethod method, const VisitDigest& visit, const ConvertedColumns& converted) {
+  constexpr size_t kKeysAtOnce = 100;
+  const std::string digest = row_digest_expression(schema, method, converted);
+  for (size_t start = 0; start < keys.size(); start += kKeysAtOnce) {
+    std::string from = " FROM " + quote_table(schema.database, schema.name) + " WHERE ";
+    for (size_t i = start; i < std::min(keys.size(), start + kKeysAtOnce); ++i) {
+      if (i > start) from += " OR ";
+      from += key_condition(schema, keys[i]);
+    }
+    SLUICE_TRY(stream_digests(connection, schema, digest, from, visit));
+  }
+  return {};
+}
+
+Status digest_part(Connection& connection, const TableSchema& schema, DigestMethod method, uint64_t part,
+                   uint64_t parts, const std::function<Status(uint64_t digest)>& visit,
+                   const ConvertedColumns& converted) {
+  std::string sql = "SELECT " + row_digest_expression(schema, method, converted) + " AS sluice_digest FROM " +
+                    quote_table(schema.database, schema.name);
+  // A digest that failed must come through as well.
+  if (parts > 1) {
+    sql += " HAVING sluice_digest IS NULL OR sluice_digest%" + std::to_string(parts) + "=" + std::to_string(part);
+  }
+  const auto status = connection.stream(sql, [&](const std::vector<Cell>& cells) -> Status {
+    SLUICE_ASSIGN(const auto digest, digest_of(cells[0]));
+    return visit(digest);
+  });
+  if (!status.ok()) return status.error().with_object(schema.qualified_name());
+  return no_warnings(connection, schema);
+}
+
+Status scan_digests(Connection& connection, const TableSchema& schema, DigestMethod method,
+                    std::span<const uint64_t> digests,
+                    const std::function<Status(uint64_t digest, std::span<const ValueView>)>& visit,
+                    const ConvertedColumns& converted) {
+  if (digests.empty()) return {};
+  std::string sql = "SELECT " + select_list(schema) + "," + row_digest_expression(schema, method, converted) +
+                    " AS sluice_digest FROM " + quote_table(schema.database, schema.name) +
+                    " HAVING sluice_digest IN (";
+  for (size_t i = 0; i < digests.size(); ++i) sql += (i > 0 ? "," : "") + std::to_string(digests[i]);
+  sql += ")";
+  std::vector<ValueView> values(schema.columns.size());
+  const auto status = connection.stream(sql, [&](const std::vector<Cell>& cells) -> Status {
+    if (cells.size() != values.size() + 1) return Error(ErrorCode::SCHEMA_MISMATCH, "the table has other columns");
+    for (size_t i = 0; i < values.size(); ++i) SLUICE_TRY(decode_cell(schema.columns[i], cells[i], values[i]));
+    SLUICE_ASSIGN(const auto digest, digest_of(cells.back()));
+    return visit(digest, values);
+  });
+  return status.ok() ? Status() : Status(status.error().with_object(schema.qualified_name()));
 }
 
 }  // namespace sluice::mysql

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,7 +26,8 @@ enum class DigestMethod : uint8_t { kSha1Sum, kSha2Sum };  // SHA1 halves (Maria
 // The strongest method both servers have.
 DigestMethod choose_method(const ServerVersion& source, const ServerVersion& target);
 
-// Columns whose character set differs between the two servers: their characters are compared, not their bytes.
+// Columns whose character set, or whose ENUM or SET labels, differ between the two servers: their characters are
+// compared, not their bytes or numbers.
 using ConvertedColumns = std::set<std::string>;
 
 // The expression of one row's digest: 64 bits as an unsigned number; NULL only when the server failed to compute it.
@@ -39,5 +41,17 @@ Result<ChunkDigest> digest_chunk(Connection&, const TableSchema&, const Chunk&, 
 Status digest_rows(Connection&, const TableSchema&, const Chunk&, DigestMethod,
                    const std::function<Status(const std::vector<std::string>& key, std::string_view digest)>& visit,
                    const ConvertedColumns& converted = {});
+
+// The same for the rows with these keys, in any order. Keys without a row give nothing.
+Status digest_keys(Connection&, const TableSchema&, std::span<const std::vector<std::string>> keys, DigestMethod,
+                   const std::function<Status(const std::vector<std::string>& key, std::string_view digest)>& visit,
+                   const ConvertedColumns& converted = {});
+// Digests of all rows whose digest leaves `part` when divided by `parts`, in any order: for tables without a key.
+Status digest_part(Connection&, const TableSchema&, DigestMethod, uint64_t part, uint64_t parts,
+                   const std::function<Status(uint64_t digest)>& visit, const ConvertedColumns& converted = {});
+// The rows that have one of these digests, with it.
+Status scan_digests(Connection&, const TableSchema&, DigestMethod, std::span<const uint64_t> digests,
+                    const std::function<Status(uint64_t digest, std::span<const ValueView>)>& visit,
+                    const ConvertedColumns& converted = {});
 
 }  // namespace sluice::mysql

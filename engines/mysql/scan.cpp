@@ -203,6 +203,23 @@ Status scan_chunk(Connection& connection, const TableSchema& schema, const Chunk
   return stream_rows(connection, schema, sql, visit);
 }
 
+std::string key_condition(const TableSchema& schema, const std::vector<std::string>& literals) {
+  const auto columns = key_columns(schema);
+  std::string sql = "(";
+  for (size_t i = 0; i < columns.size() && i < literals.size(); ++i) {
+    if (i > 0) sql += " AND ";
+    sql += quote_name(columns[i]->name) + "=" + literals[i];
+  }
+  return sql + ")";
+}
+
+Status scan_where(Connection& connection, const TableSchema& schema, std::string_view condition,
+                  const std::function<Status(std::span<const ValueView>)>& visit) {
+  const std::string sql = "SELECT " + select_list(schema) + " FROM " + quote_table(schema.database, schema.name) +
+                          " WHERE " + std::string(condition);
+  return stream_rows(connection, schema, sql, visit);
+}
+
 Result<bool> read_row(Connection& connection, const TableSchema& schema, std::span<const ValueView> key_values,
                       const std::function<Status(std::span<const ValueView>)>& visit) {
   const auto columns = key_columns(schema);

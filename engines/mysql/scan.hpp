@@ -22,7 +22,7 @@ struct Chunk {
   std::vector<std::string> upto;   // inclusive
   // The WHERE condition: "1" when both ends are open. `qualifier` as "t." when needed.
   std::string condition(const TableSchema& schema, std::string_view qualifier = {}) const;
-  std::string encode() const;      // for the chunk table; decode() reads it
+  std::string encode() const;  // for the chunk table; decode() reads it
   static Result<Chunk> decode(std::string_view text);
 };
 
@@ -33,9 +33,16 @@ Result<std::optional<Chunk>> next_chunk(Connection&, const TableSchema&, const s
 
 // Streams the rows of a chunk in key order, in canonical form, all columns (generated ones included). The views live
 // until `visit` returns.
-Status scan_chunk(Connection&, const TableSchema&, const Chunk&, const std::function<Status(std::span<const ValueView>)>& visit);
+Status scan_chunk(Connection&, const TableSchema&, const Chunk&,
+                  const std::function<Status(std::span<const ValueView>)>& visit);
 // The row with this key, or none.
 Result<bool> read_row(Connection&, const TableSchema&, std::span<const ValueView> key_values,
                       const std::function<Status(std::span<const ValueView>)>& visit);
+
+// "(`a`=1 AND `b`='x')" for a row key given as literals.
+std::string key_condition(const TableSchema&, const std::vector<std::string>& literals);
+// Streams the rows that satisfy an SQL condition, in any order.
+Status scan_where(Connection&, const TableSchema&, std::string_view condition,
+                  const std::function<Status(std::span<const ValueView>)>& visit);
 
 }  // namespace sluice::mysql

@@ -1,0 +1,189 @@
+#include "agents/components/checker/compare.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "engines/mysql/sql_text.hpp"
+
+namespace sluice::agents::checker {
+namespace {
+
+// Literals never hold a zero byte, so joined keys are equal only when their parts are.
+std::string joined(const RowKey& key) {
+  std::string text;
+  for (const auto& literal : key) {
+    text += literal;
+    text += '\0';
+  }
+  return text;
+}
+
+RowKey split(const std::string& text) {
+  RowKey key;
+  for (size_t start = 0; start < text.size();) {
+    const size_t end = text.find('\0', start);
+    key.push_back(text.substr(start, end - start));
+    start = end + 1;
+  }
+  return key;
+}
+
+// Finds out which rows differ: the source's digests are kept, the target's pass by.
+class RowJoin {
+ public:
+  explicit RowJoin(size_t differences_max) : max_(differences_max) {}
+
+  Status add_source(const RowKey& key, std::string_view digest) {
+    source_[joined(key)] = digest;
+    return {};
+  }
+  Status add_target(const RowKey& key, std::string_view digest) {
+    const auto found = source_.find(joined(key));
+    if (found == source_.end()) {
+      note(DifferenceKind::kExtra, key);
+      return {};
+    }
+    if (found->second != digest) note(DifferenceKind::kDifferent, key);
+    source_.erase(found);
+    return {};
+  }
+  ChunkComparison finish() {
+    for (const auto& [key, digest] : source_) note(DifferenceKind::kMissing, split(key));
+    return std::move(result_);
+  }
+
+ private:
+  void note(DifferenceKind kind, RowKey key) {
+    ++result_.difference_count;
+    if (result_.differences.size() < max_) result_.differences.push_back({kind, std::move(key)});
+  }
+  const size_t max_;
+  std::unordered_map<std::string, std::string> source_;
+  ChunkComparison result_;
+};
+
+Result<uint64_t> count_rows(mysql::Connection& connection, const TableSchema& schema) {
+  SLUICE_ASSIGN(const auto text,
+                connection.query_value("SELECT COUNT(*) FROM " + mysql::quote_table(schema.database, schema.name)));
+  return std::strtoull(text.c_str(), nullptr, 10);
+}
+
+// Digests of one part of a table, sorted.
+Result<std::vector<uint64_t>> sorted_digests(mysql::Connection& connection, const TableSchema& schema,
+                                             mysql::DigestMethod method, const mysql::ConvertedColumns& converted,
+                                             uint64_t part, uint64_t parts) {
+  std::vector<uint64_t> digests;
+  SLUICE_TRY(mysql::digest_part(
+      connection, schema, method, part, parts,
+      [&](uint64_t digest) -> Status {
+        digests.push_back(digest);
+        return {};
+      },
+      converted));
+  std::sort(digests.begin(), digests.end());
+  return digests;
+}
+
+void add_surpluses(const std::vector<uint64_t>& source, const std::vector<uint64_t>& target, size_t max,
+                   MultisetComparison& result) {
+  for (size_t a = 0, b = 0; a < source.size() || b < target.size();) {
+    const uint64_t digest = a == source.size()   ? target[b]
+                            : b == target.size() ? source[a]
+                                                 : std::min(source[a], target[b]);
+    int64_t surplus = 0;
+    for (; a < source.size() && source[a] == digest; ++a) ++surplus;
+    for (; b < target.size() && target[b] == digest; ++b) --surplus;
+    if (surplus == 0) continue;
+    result.difference_count += static_cast<uint64_t>(std::abs(surplus));
+    if (result.surpluses.size() < max) result.surpluses.push_back({digest, surplus});
+  }
+}
+
+}  // namespace
+
+Result<Sides> open_sides(const SideEndpoints& endpoints) {
+  SLUICE_TRY(endpoints.lease->check());
+  // A digest sends nothing until it is finished, so the socket may be silent for long.
+  const mysql::ConnectOptions options{.io_timeout = std::chrono::minutes(10), .application = "sluice checker"};
+  Sides sides;
+  SLUICE_ASSIGN(sides.source, mysql::Connection::open(endpoints.source, options));
+  SLUICE_ASSIGN(sides.target, mysql::Connection::open(endpoints.target, options));
+  sides.method = mysql::choose_method(sides.source->version(), sides.target->version());
+  return sides;
+}
+
+Result<ChunkComparison> compare_chunk(Sides& sides, const TablePair& pair, const mysql::Chunk& chunk,
+                                      size_t differences_max) {
+  SLUICE_ASSIGN(const auto source,
+                mysql::digest_chunk(*sides.source, pair.source, chunk, sides.method, pair.source_converted));
+  SLUICE_ASSIGN(const auto target,
+                mysql::digest_chunk(*sides.target, pair.target, chunk, sides.method, pair.target_converted));
+  ChunkComparison result;
+  if (source != target) {
+    RowJoin join(differences_max);
+    SLUICE_TRY(mysql::digest_rows(
+        *sides.source, pair.source, chunk, sides.method,
+        [&](const RowKey& key, std::string_view digest) { return join.add_source(key, digest); },
+        pair.source_converted));
+    SLUICE_TRY(mysql::digest_rows(
+        *sides.target, pair.target, chunk, sides.method,
+        [&](const RowKey& key, std::string_view digest) { return join.add_target(key, digest); },
+        pair.target_converted));
+    result = join.finish();
+  }
+  result.source_rows = source.rows;
+  result.target_rows = target.rows;
+  return result;
+}
+
+Result<ChunkComparison> compare_keys(Sides& sides, const TablePair& pair, const std::set<RowKey>& keys) {
+  const std::vector<RowKey> list(keys.begin(), keys.end());
+  RowJoin join(list.size() * 2);
+  SLUICE_TRY(mysql::digest_keys(
+      *sides.source, pair.source, list, sides.method,
+      [&](const RowKey& key, std::string_view digest) { return join.add_source(key, digest); }, pair.source_converted));
+  // Under a collation that folds case two of the keys may find the same row.
+  std::set<std::string> seen;
+  SLUICE_TRY(mysql::digest_keys(
+      *sides.target, pair.target, list, sides.method,
+      [&](const RowKey& key, std::string_view digest) {
+        return seen.insert(joined(key)).second ? join.add_target(key, digest) : Status();
+      },
+      pair.target_converted));
+  return join.finish();
+}
+
+Result<ChunkComparison> compare_counts(Sides& sides, const TablePair& pair) {
+  ChunkComparison result;
+  SLUICE_ASSIGN(result.source_rows, count_rows(*sides.source, pair.source));
+  SLUICE_ASSIGN(result.target_rows, count_rows(*sides.target, pair.target));
+  result.difference_count =
+      std::max(result.source_rows, result.target_rows) - std::min(result.source_rows, result.target_rows);
+  return result;
+}
+
+Result<MultisetComparison> compare_multisets(Sides& sides, const TablePair& pair, uint64_t memory_bytes,
+                                             size_t surpluses_max) {
+  const mysql::Chunk whole;
+  SLUICE_ASSIGN(const auto source,
+                mysql::digest_chunk(*sides.source, pair.source, whole, sides.method, pair.source_converted));
+  SLUICE_ASSIGN(const auto target,
+                mysql::digest_chunk(*sides.target, pair.target, whole, sides.method, pair.target_converted));
+  MultisetComparison result;
+  result.source_rows = source.rows;
+  result.target_rows = target.rows;
+  if (source == target) return result;
+  // Both sides' digests of a part, and the growth of a vector, stay within a quarter of the budget.
+  const uint64_t rows_at_once = std::max<uint64_t>(100'000, memory_bytes / 4 / (4 * sizeof(uint64_t)));
+  const uint64_t parts = std::max(source.rows, target.rows) / rows_at_once + 1;
+  for (uint64_t part = 0; part < parts; ++part) {
+    SLUICE_ASSIGN(const auto a,
+                  sorted_digests(*sides.source, pair.source, sides.method, pair.source_converted, part, parts));
+    SLUICE_ASSIGN(const auto b,
+                  sorted_digests(*sides.target, pair.target, sides.method, pair.target_converted, part, parts));
+    add_surpluses(a, b, surpluses_max, result);
+  }
+  return result;
+}
+
+}  // namespace sluice::agents::checker

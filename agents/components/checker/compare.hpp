@@ -1,0 +1,65 @@
+// Comparing parts of one table on two servers. Functions run on the two connections that they are given and block.
+// Memory is bounded by the chunk on the source and by the limits that are passed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agents/components/checker/table_pair.hpp"
+#include "core/lease.hpp"
+#include "engines/mysql/connection.hpp"
+#include "engines/mysql/digest.hpp"
+#include "engines/mysql/scan.hpp"
+
+namespace sluice::agents::checker {
+
+using RowKey = std::vector<std::string>;  // literals of the row key's columns
+
+// The two servers as one thread sees them.
+struct Sides {
+  std::unique_ptr<mysql::Connection> source, target;
+  mysql::DigestMethod method = mysql::DigestMethod::kSha1Sum;
+};
+struct SideEndpoints {
+  Endpoint source, target;
+  std::shared_ptr<Lease> lease;
+};
+Result<Sides> open_sides(const SideEndpoints& endpoints);
+
+enum class DifferenceKind : uint8_t { kMissing, kExtra, kDifferent };  // as the target has it
+
+struct KeyDifference {
+  DifferenceKind kind = DifferenceKind::kDifferent;
+  RowKey key;
+};
+
+struct ChunkComparison {
+  uint64_t source_rows = 0, target_rows = 0;
+  uint64_t difference_count = 0;
+  std::vector<KeyDifference> differences;  // at most the given number of them
+};
+
+// Digests the chunk on both sides; rows are looked at only when the digests differ.
+Result<ChunkComparison> compare_chunk(Sides&, const TablePair&, const mysql::Chunk&, size_t differences_max);
+// Compares the rows with these keys.
+Result<ChunkComparison> compare_keys(Sides&, const TablePair&, const std::set<RowKey>& keys);
+// Only the numbers of rows.
+Result<ChunkComparison> compare_counts(Sides&, const TablePair&);
+
+// A row, as a multiset has it: `surplus` > 0: so many more on the source; < 0: on the target.
+struct RowSurplus {
+  uint64_t digest = 0;
+  int64_t surplus = 0;
+};
+struct MultisetComparison {
+  uint64_t source_rows = 0, target_rows = 0;
+  uint64_t difference_count = 0;      // sum of all surpluses
+  std::vector<RowSurplus> surpluses;  // at most the given number of them
+};
+// Compares whole tables as multisets of rows, in as many passes as `memory_bytes` asks for.
+Result<MultisetComparison> compare_multisets(Sides&, const TablePair&, uint64_t memory_bytes, size_t surpluses_max);
+
+}  // namespace sluice::agents::checker

@@ -1,0 +1,27 @@
+// A hold (docs/exactness.md section 7): the source and the target at one and the same position. Used by one thread.
+//
+// Incr-Sync pauses, the source's snapshot is opened and gives its position P, Incr-Sync applies exactly to P, then the
+// target's snapshot is opened and Incr-Sync goes on at once: what is compared are the two snapshots, so a hold is short
+// whatever there is to compare.
+#pragma once
+
+#include "agents/components/checker/compare.hpp"
+#include "agents/components/runtime/component.hpp"
+
+namespace sluice::agents::checker {
+
+// Waits; CANCELLED when a stop is desired, LEASE_EXPIRED when the lease is over.
+Status wait_for(ComponentContext& context, std::chrono::milliseconds time);
+
+struct HoldTimes {
+  std::chrono::milliseconds pause{20'000};  // until Incr-Sync has paused
+  std::chrono::milliseconds apply{20'000};  // until it has applied up to the snapshot's position
+  // A snapshot opened later than this after the wish is not trusted: Incr-Sync's own patience is 60 s.
+  std::chrono::milliseconds whole{45'000};
+};
+
+// Two connections inside snapshots of the same position. TIMED_OUT: Incr-Sync did not answer in time; XA_PENDING:
+// prepared transactions; both mean that nothing was compared.
+Result<Sides> open_hold(ComponentContext& context, const SideEndpoints& endpoints, const HoldTimes& times = {});
+
+}  // namespace sluice::agents::checker

@@ -1,0 +1,221 @@
+#include "agents/components/checker/settle.hpp"
+
+#include <algorithm>
+
+#include "core/log.hpp"
+#include "engines/mysql/catalog.hpp"
+
+namespace sluice::agents::checker {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kRoundsMax = 12;
+constexpr int kIdleRoundsMax = 3;  // rounds in a row that settle nothing
+constexpr int kHoldsMax = 4;
+constexpr size_t kSurplusesMax = 100'000;
+
+}  // namespace
+
+Settler::Settler(ComponentContext& context, TablePairs pairs, SideEndpoints endpoints, Options options,
+                 PendingTables pending, DifferenceReport& report)
+    : context_(context),
+      pairs_(std::move(pairs)),
+      endpoints_(std::move(endpoints)),
+      options_(options),
+      pending_(std::move(pending)),
+      report_(report) {
+  std::erase_if(pending_, [](const auto& entry) { return entry.second.empty(); });
+}
+
+const TablePair& Settler::pair_of(size_t table) const {
+  const auto changed = changed_.find(table);
+  return changed != changed_.end() ? changed->second : (*pairs_)[table];
+}
+
+size_t Settler::open_rows() const {
+  size_t rows = 0;
+  for (const auto& [table, pending] : pending_) {
+    rows += pending.keys.size() + pending.chunks.size() * kKeysPerChunk + (pending.whole ? 1 : 0);
+  }
+  return rows;
+}
+
+bool Settler::rows_open() const {
+  return std::any_of(pending_.begin(), pending_.end(),
+                     [](const auto& entry) { return !entry.second.keys.empty() || !entry.second.chunks.empty(); });
+}
+
+Status Settler::run() {
+  if (options_.with_incremental) SLUICE_TRY(run_rounds());
+  if (!pending_.empty()) SLUICE_TRY(run_final());
+  for (const auto& [table, pending] : pending_) verdicts_[table].unsettled = true;
+  return {};
+}
+
+// ---- rounds ----
+
+Status Settler::run_rounds() {
+  int idle = 0;
+  auto pause = 200ms;
+  for (int round = 0; round < kRoundsMax && idle < kIdleRoundsMax && rows_open(); ++round) {
+    SLUICE_TRY(wait_for(context_, pause));
+    pause = std::min(pause * 2, 2000ms);
+    const bool last = context_.desired().finish_when_settled();
+    auto progress = run_round();
+    if (!progress.ok()) {
+      if (!progress.error().retryable()) return progress.error();
+      log::warn("checker", "a round is tried again", {{"cause", progress.error()}});
+      ++idle;
+      continue;
+    }
+    idle = *progress ? 0 : idle + 1;
+    log::info("checker", "rows were read again", {{"round", round + 1}, {"open", open_rows()}});
+    if (last) break;
+  }
+  return {};
+}
+
+Result<bool> Settler::run_round() {
+  const size_t before = open_rows();
+  SLUICE_ASSIGN(auto sides, open_sides(endpoints_));
+  for (auto at = pending_.begin(); at != pending_.end();) {
+    auto& [table, pending] = *at;
+    const auto status = compare_again(sides, pair_of(table), pending);
+    if (!status.ok()) {
+      if (!is_about_table(status.error())) return status.error();
+      pending = Pending{.whole = true, .changed = true};
+    }
+    if (pending.empty()) {
+      verdicts_[table] = Verdict{};
+      at = pending_.erase(at);
+    } else {
+      ++at;
+    }
+  }
+  return open_rows() < before;
+}
+
+Status Settler::compare_again(Sides& sides, const TablePair& pair, Pending& pending) {
+  if (pending.changed) return {};
+  std::set<RowKey> keys;
+  if (!pending.keys.empty()) {
+    SLUICE_ASSIGN(const auto result, compare_keys(sides, pair, pending.keys));
+    for (const auto& difference : result.differences) keys.insert(difference.key);
+  }
+  std::vector<mysql::Chunk> chunks;
+  for (const auto& chunk : pending.chunks) {
+    SLUICE_TRY(wait_for(context_, 0ms));
+    SLUICE_ASSIGN(const auto result, compare_chunk(sides, pair, chunk, kKeysPerChunk));
+    if (result.difference_count > kKeysPerChunk) {
+      chunks.push_back(chunk);
+    } else {
+      for (const auto& difference : result.differences) keys.insert(difference.key);
+    }
+  }
+  pending.keys = std::move(keys);
+  pending.chunks = std::move(chunks);
+  return {};
+}
+
+// ---- the comparison that counts ----
+
+Status Settler::run_final() {
+  for (int attempt = 1; attempt <= kHoldsMax && !pending_.empty(); ++attempt) {
+    if (attempt > 1) SLUICE_TRY(wait_for(context_, 500ms * attempt));
+    auto status = read_changed_tables();
+    if (status.ok() && !pending_.empty()) {
+      auto sides = options_.with_incremental ? open_hold(context_, endpoints_, options_.hold) : open_sides(endpoints_);
+      status = sides.ok() ? compare_finally(*sides) : Status(sides.error());
+    }
+    if (status.ok()) continue;
+    if (!status.error().retryable() || status.error().code() == ErrorCode::CANCELLED) return status;
+    log::warn("checker", "nothing could be compared at a hold", {{"attempt", attempt}, {"cause", status.error()}});
+    warnings_.push_back(status.error().to_string());
+  }
+  return {};
+}
+
+Status Settler::compare_finally(Sides& sides) {
+  for (auto at = pending_.begin(); at != pending_.end();) {
+    SLUICE_TRY(wait_for(context_, 0ms));
+    auto& [table, pending] = *at;
+    auto verdict = compare_table(sides, pair_of(table), pending);
+    if (!verdict.ok()) {
+      if (!is_about_table(verdict.error())) return verdict.error();
+      warnings_.push_back(verdict.error().to_string());
+      pending = Pending{.whole = true, .changed = true};
+      ++at;
+      continue;
+    }
+    verdicts_[table] = *verdict;
+    at = pending_.erase(at);
+  }
+  return {};
+}
+
+Result<Verdict> Settler::compare_table(Sides& sides, const TablePair& pair, const Pending& pending) {
+  Verdict verdict;
+  if (options_.counts_only) {
+    SLUICE_ASSIGN(const auto counts, compare_counts(sides, pair));
+    verdict.differences = counts.difference_count;
+    if (verdict.differences > 0) SLUICE_TRY(report_.add_counts(pair, counts));
+    return verdict;
+  }
+  if (pending.whole) {
+    SLUICE_ASSIGN(const auto all, compare_multisets(sides, pair, options_.memory_bytes, kSurplusesMax));
+    verdict.differences = all.difference_count;
+    SLUICE_TRY(report_.add_surpluses(sides, pair, all));
+    return verdict;
+  }
+  SLUICE_ASSIGN(const auto rows, compare_keys(sides, pair, pending.keys));
+  verdict.differences = rows.difference_count;
+  SLUICE_TRY(report_.add_rows(sides, pair, rows));
+  for (const auto& chunk : pending.chunks) {
+    SLUICE_TRY(wait_for(context_, 0ms));
+    SLUICE_ASSIGN(const auto result, compare_chunk(sides, pair, chunk, DifferenceReport::kRowsPerTable));
+    verdict.differences += result.difference_count;
+    SLUICE_TRY(report_.add_rows(sides, pair, result));
+  }
+  return verdict;
+}
+
+// Tables whose definition changed while they were compared are compared as a whole, as they are now.
+Status Settler::read_changed_tables() {
+  const bool any =
+      std::any_of(pending_.begin(), pending_.end(), [](const auto& entry) { return entry.second.changed; });
+  if (!any) return {};
+  const mysql::ConnectOptions options{.purpose = mysql::Purpose::kCatalog, .application = "sluice checker"};
+  SLUICE_ASSIGN(const auto source, mysql::Connection::open(endpoints_.source, options));
+  SLUICE_ASSIGN(const auto target, mysql::Connection::open(endpoints_.target, options));
+  for (auto at = pending_.begin(); at != pending_.end();) {
+    const size_t table = at->first;
+    const TablePair& old = (*pairs_)[table];
+    if (!at->second.changed) {
+      ++at;
+      continue;
+    }
+    const auto from = mysql::read_table(*source, old.source_name);
+    if (!from.ok()) {
+      if (from.error().code() != ErrorCode::NOT_FOUND) return from.error();
+      verdicts_[table].skipped = true;  // dropped
+      at = pending_.erase(at);
+      continue;
+    }
+    const auto to = mysql::read_table(*target, old.target_name);
+    if (!to.ok()) {
+      if (to.error().code() != ErrorCode::NOT_FOUND) return to.error();
+      ++at;  // its DDL may still be on its way to the target
+      continue;
+    }
+    auto pair = make_pair(old.source_name, old.target_name, *from, &*to);
+    pair.by_key = false;
+    pair.source.keys.clear();
+    pair.target.keys.clear();
+    changed_.insert_or_assign(table, std::move(pair));
+    ++at;
+  }
+  return {};
+}
+
+}  // namespace sluice::agents::checker

@@ -1,0 +1,63 @@
+// Settling what the first pass left open. Used by one thread; blocks.
+//
+// On a live system most rows that differed were only on their way. They are read again in rounds; what is left then,
+// and tables without a key, are compared at a hold, where a difference is a difference. Without an Incr-Sync nothing is
+// on its way and the last comparison counts at once.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agents/components/checker/check_plan.hpp"
+#include "agents/components/checker/difference_report.hpp"
+#include "agents/components/checker/hold.hpp"
+
+namespace sluice::agents::checker {
+
+struct Verdict {
+  uint64_t differences = 0;  // rows
+  bool unsettled = false;
+  bool skipped = false;  // the table is gone
+};
+
+class Settler {
+ public:
+  struct Options {
+    bool with_incremental = true;
+    bool counts_only = false;
+    uint64_t memory_bytes = 0;
+    HoldTimes hold;
+  };
+  Settler(ComponentContext& context, TablePairs pairs, SideEndpoints endpoints, Options options, PendingTables pending,
+          DifferenceReport& report);
+
+  // Everything that was open is closed or UNSETTLED afterwards. CANCELLED when a stop was desired.
+  Status run();
+  // Of the tables that were open.
+  const std::map<size_t, Verdict>& verdicts() const { return verdicts_; }
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+ private:
+  Status run_rounds();
+  Result<bool> run_round();  // whether fewer rows are open than before
+  Status compare_again(Sides& sides, const TablePair& pair, Pending& pending);
+  Status run_final();
+  Status compare_finally(Sides& sides);
+  Result<Verdict> compare_table(Sides& sides, const TablePair& pair, const Pending& pending);
+  Status read_changed_tables();
+  const TablePair& pair_of(size_t table) const;
+  size_t open_rows() const;
+  bool rows_open() const;
+
+  ComponentContext& context_;
+  TablePairs pairs_;
+  SideEndpoints endpoints_;
+  Options options_;
+  PendingTables pending_;
+  DifferenceReport& report_;
+  std::map<size_t, TablePair> changed_;  // definitions that were read again
+  std::map<size_t, Verdict> verdicts_;
+  std::vector<std::string> warnings_;
+};
+
+}  // namespace sluice::agents::checker

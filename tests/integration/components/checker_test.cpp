@@ -1,0 +1,386 @@
+// The Checker against two real servers: it finds what was planted, nothing else, and its correction SQL repairs it.
+#include "agents/components/checker/checker.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "agents/components/checker/settle.hpp"
+#include "core/net/convert.hpp"
+#include "tests/support/compare.hpp"
+#include "tests/support/fake_component.hpp"
+#include "tests/support/mariadb.hpp"
+#include "tests/support/temp_dir.hpp"
+#include "tests/support/wait.hpp"
+
+namespace sluice::agents {
+namespace {
+
+using namespace std::chrono_literals;
+using sluice::testing::compare_databases;
+using sluice::testing::FakeComponent;
+using sluice::testing::MariaDbServer;
+using sluice::testing::TempDir;
+
+using cluster::v1::ComponentStatus;
+
+class CheckerTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    source_ = new MariaDbServer({.server_id = 1});
+    target_ = new MariaDbServer({.server_id = 2, .binlog = false});
+  }
+  static void TearDownTestSuite() {
+    delete source_;
+    delete target_;
+    source_ = target_ = nullptr;
+  }
+  void SetUp() override {
+    for (auto* server : {source_, target_}) server->sql("CREATE OR REPLACE DATABASE d CHARACTER SET utf8mb4");
+    auto& spec = component_.spec_mutable();
+    *spec.mutable_source() = net::to_proto(source_->endpoint());
+    *spec.mutable_target() = net::to_proto(target_->endpoint());
+    spec.set_meta_database("sluice");
+    spec.add_includes("d.*");
+    spec.set_readers(2);
+    component_.boot_mutable().set_data_dir(folder_.file("checker"));
+  }
+  void both(const std::string& sql) {
+    source_->sql(sql);
+    target_->sql(sql);
+  }
+  ComponentStatus check() {
+    const auto status = run_checker(component_);
+    EXPECT_TRUE(status.ok()) << status.error().to_string();
+    return component_.status();
+  }
+  static std::string verify_of(const ComponentStatus& status, const std::string& table) {
+    for (const auto& each : status.tables()) {
+      if (each.source() == table) return each.verify();
+    }
+    return "absent";
+  }
+  static uint64_t differences_of(const ComponentStatus& status, const std::string& table) {
+    for (const auto& each : status.tables()) {
+      if (each.source() == table) return each.differences();
+    }
+    return 0;
+  }
+  // Runs a file with the client program, as an operator would.
+  void run_file(const std::string& file) {
+    std::string output;
+    const auto command = "mariadb -h127.0.0.1 -P" + std::to_string(target_->port()) + " -u" + MariaDbServer::kUser +
+                         " -p" + MariaDbServer::kPassword + " < " + file;
+    ASSERT_EQ(sluice::testing::run_program("sh", {"-c", command}, &output), 0) << output;
+  }
+  static MariaDbServer *source_, *target_;
+  TempDir folder_;
+  FakeComponent component_;
+};
+MariaDbServer* CheckerTest::source_ = nullptr;
+MariaDbServer* CheckerTest::target_ = nullptr;
+
+TEST_F(CheckerTest, EqualTablesAreEqual) {
+  both(
+      R"(CREATE TABLE d.a (id INT PRIMARY KEY, v VARCHAR(40), f FLOAT, t LONGTEXT, j JSON, e ENUM('x','y'), g INT AS (id+1) STORED);
+    INSERT INTO d.a (id,v,f,t,j,e) SELECT seq,MD5(seq),seq/7,REPEAT('ä',seq%50000),'{"a":1}',1+seq%2 FROM d.seq_1_to_3000;
+    CREATE TABLE d.b (x VARCHAR(20), y DATE, z TIMESTAMP(6) NULL, PRIMARY KEY (y,x));
+    INSERT INTO d.b SELECT CONCAT('K',seq),'2020-01-01'+INTERVAL seq%17 DAY,'2020-01-01 00:00:00' FROM d.seq_1_to_5000;
+    CREATE TABLE d.keyless (a INT, b BLOB); INSERT INTO d.keyless SELECT seq%10,'x' FROM d.seq_1_to_1000;
+    CREATE TABLE d.empty (a INT PRIMARY KEY); CREATE VIEW d.v AS SELECT 1)");
+  const auto status = check();
+  EXPECT_EQ(status.tables_size(), 4);
+  for (const auto& table : status.tables()) {
+    EXPECT_EQ(table.verify(), "EQUAL") << table.source();
+    EXPECT_TRUE(table.finished());
+  }
+  EXPECT_EQ(status.checker().differences(), 0U);
+  EXPECT_EQ(status.checker().difference_file(), "");
+  EXPECT_EQ(status.checker().correction_file(), "");
+  EXPECT_EQ(status.rows(), 9000U);
+}
+
+TEST_F(CheckerTest, PlantedDifferencesAreFoundAndTheCorrectionRepairsThem) {
+  both(R"(CREATE TABLE d.t (id INT PRIMARY KEY, v VARCHAR(40) NULL, n BIGINT, b VARBINARY(20), u INT UNIQUE, d DOUBLE,
+      dt DATETIME(6), bits BIT(5), e ENUM('x','y'), l VARCHAR(20) CHARACTER SET latin1);
+    INSERT INTO d.t SELECT seq,CONCAT('v',seq),seq,UNHEX(MD5(seq)),seq,seq/3,'2020-01-01 00:00:00.5',seq%32,1+seq%2,'é' FROM d.seq_1_to_30000;
+    CREATE TABLE d.ci (k VARCHAR(20), x INT, PRIMARY KEY (k)); INSERT INTO d.ci VALUES ('abc',1),('q''uo\\te',2);
+    CREATE TABLE d.keyless (a INT, b VARCHAR(20), f FLOAT); INSERT INTO d.keyless VALUES (1,'x',1.1),(1,'x',1.1),(2,NULL,0),(3,'',0),(4,'c',0);
+    CREATE TABLE d.same (a INT PRIMARY KEY); INSERT INTO d.same VALUES (1))");
+  target_->sql(R"(UPDATE d.t SET b=INSERT(b,3,1,CHAR(ORD(SUBSTR(b,3,1))^1)) WHERE id=17;
+    DELETE FROM d.t WHERE id IN (1,15000,30000);
+    INSERT INTO d.t VALUES (0,'extra',0,'',NULL,0,NULL,0,1,''),(40000,'ex\\''tra',0,'\0\n',NULL,0,NULL,0,1,'');
+    UPDATE d.t SET v='' WHERE id=20; UPDATE d.t SET v=NULL WHERE id=21; UPDATE d.t SET v=CONCAT(v,' ') WHERE id=22;
+    UPDATE d.t SET v=UPPER(v) WHERE id=23; UPDATE d.t SET d=d+1e-9 WHERE id=24; UPDATE d.t SET dt=dt+INTERVAL 1 MICROSECOND WHERE id=25;
+    UPDATE d.t SET u=NULL WHERE id IN (26,27); UPDATE d.t SET u=27 WHERE id=26; UPDATE d.t SET u=26 WHERE id=27;
+    UPDATE d.t SET bits=bits^1 WHERE id=28; UPDATE d.t SET e=3-e WHERE id=29; UPDATE d.t SET l='e' WHERE id=30;
+    UPDATE d.ci SET k='ABC' WHERE k='abc'; UPDATE d.ci SET x=3 WHERE x=2;
+    DELETE FROM d.keyless WHERE a=1 LIMIT 1; UPDATE d.keyless SET b='' WHERE a=2; UPDATE d.keyless SET b=NULL WHERE a=3;
+    INSERT INTO d.keyless VALUES (4,'c',0),(4,'c',0),(5,'new',0.1))");
+  source_->sql("UPDATE d.t SET v=NULL WHERE id=31");
+  target_->sql("UPDATE d.t SET v='' WHERE id=31");
+  const auto status = check();
+  EXPECT_EQ(verify_of(status, "d.t"), "DIFFERENT");
+  EXPECT_EQ(differences_of(status, "d.t"), 18U);
+  EXPECT_EQ(differences_of(status, "d.ci"), 3U);  // the row with the other case is missing and extra
+  EXPECT_EQ(differences_of(status, "d.keyless"), 8U);
+  EXPECT_EQ(verify_of(status, "d.same"), "EQUAL");
+  EXPECT_EQ(status.checker().differences(), 29U);
+  const auto lines = sluice::testing::read_text_file(status.checker().difference_file());
+  EXPECT_NE(lines.find(R"("kind":"DIFFERENT","key":["17"],"columns":["b"])"), lines.npos) << lines.substr(0, 2000);
+  EXPECT_NE(lines.find(R"("kind":"MISSING","key":["15000"])"), lines.npos);
+  EXPECT_NE(lines.find(R"("kind":"EXTRA","key":["40000"])"), lines.npos);
+  EXPECT_FALSE(compare_databases(*source_, *target_, {"d"}).empty());
+  run_file(status.checker().correction_file());
+  EXPECT_EQ(compare_databases(*source_, *target_, {"d"}), std::vector<std::string>());
+  const auto again = check();
+  EXPECT_EQ(again.checker().differences(), 0U);
+  EXPECT_EQ(again.checker().correction_file(), "");
+}
+
+TEST_F(CheckerTest, ManyDifferencesAreCounted) {
+  both("CREATE TABLE d.t (id INT PRIMARY KEY, v INT); INSERT INTO d.t SELECT seq,seq FROM d.seq_1_to_25000");
+  target_->sql(
+      "UPDATE d.t SET v=v+1 WHERE id<=5000; DELETE FROM d.t WHERE id>20000; INSERT INTO d.t SELECT seq,1 FROM "
+      "d.seq_30001_to_33000");
+  const auto status = check();
+  EXPECT_EQ(differences_of(status, "d.t"), 13'000U);
+  run_file(status.checker().correction_file());
+  EXPECT_EQ(compare_databases(*source_, *target_, {"d"}), std::vector<std::string>());
+}
+
+TEST_F(CheckerTest, MissingTablesAndColumnsAreDifferences) {
+  both("CREATE TABLE d.t (id INT PRIMARY KEY, v INT); INSERT INTO d.t VALUES (1,1)");
+  source_->sql(
+      "CREATE TABLE d.gone (id INT PRIMARY KEY); INSERT INTO d.gone VALUES (1),(2),(3); ALTER TABLE d.t ADD w INT");
+  const auto status = check();
+  EXPECT_EQ(verify_of(status, "d.gone"), "DIFFERENT");
+  EXPECT_EQ(differences_of(status, "d.gone"), 3U);
+  EXPECT_EQ(verify_of(status, "d.t"), "DIFFERENT");
+  const auto lines = sluice::testing::read_text_file(status.checker().difference_file());
+  EXPECT_NE(lines.find("d.t.w"), lines.npos);
+}
+
+TEST_F(CheckerTest, RenamedTablesAndOtherCharsetsAreCompared) {
+  target_->sql("CREATE OR REPLACE DATABASE e CHARACTER SET utf8mb4");
+  const char* columns = " (id INT PRIMARY KEY, v VARCHAR(20) CHARACTER SET ";
+  source_->sql(std::string("CREATE TABLE d.t") + columns +
+               "latin1, e ENUM('a','b')); INSERT INTO d.t VALUES (1,'é',1),(2,'ü',2),(3,NULL,NULL),(4,'x','b')");
+  target_->sql(std::string("CREATE TABLE e.u") + columns +
+               "utf8mb4, e ENUM('b','a')); INSERT INTO e.u VALUES (1,'é','a'),(2,'u','b'),(3,NULL,NULL)");
+  component_.spec_mutable().add_renames("d.t=e.u");
+  const auto status = check();
+  ASSERT_EQ(status.tables_size(), 1);
+  EXPECT_EQ(status.tables(0).target(), "e.u");
+  EXPECT_EQ(status.tables(0).differences(), 2U);
+  run_file(status.checker().correction_file());
+  EXPECT_EQ(check().tables(0).verify(), "EQUAL");
+  EXPECT_EQ(target_->query_value("SELECT CONCAT(HEX(v),e) FROM e.u WHERE id=2"), "C3BCb");
+  EXPECT_EQ(target_->query_value("SELECT e FROM e.u WHERE id=4"), "b");
+}
+
+TEST_F(CheckerTest, CountsOnlyCountsRows) {
+  both(
+      "CREATE TABLE d.t (id INT PRIMARY KEY, v INT); INSERT INTO d.t VALUES (1,1),(2,2); CREATE TABLE d.u (id INT); "
+      "INSERT INTO d.u VALUES (1)");
+  target_->sql("UPDATE d.t SET v=9; INSERT INTO d.u VALUES (1),(1)");
+  component_.spec_mutable().set_verify_mode("counts");
+  const auto status = check();
+  EXPECT_EQ(verify_of(status, "d.t"), "EQUAL");
+  EXPECT_EQ(differences_of(status, "d.u"), 2U);
+}
+
+TEST_F(CheckerTest, KeysThatTheServersOrderDifferentlyAreComparedAsAWhole) {
+  source_->sql("CREATE TABLE d.t (k VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY, v INT)");
+  target_->sql("CREATE TABLE d.t (k VARCHAR(20) COLLATE utf8mb4_bin PRIMARY KEY, v INT)");
+  both("INSERT INTO d.t SELECT CONCAT(ELT(1+seq%3,'a','B','ä'),seq),seq FROM d.seq_1_to_500");
+  EXPECT_EQ(check().tables(0).verify(), "EQUAL");
+  target_->sql("UPDATE d.t SET v=0 WHERE v=77");
+  const auto status = check();
+  EXPECT_EQ(status.tables(0).differences(), 2U);
+  run_file(status.checker().correction_file());
+  EXPECT_EQ(compare_databases(*source_, *target_, {"d"}), std::vector<std::string>());
+}
+
+TEST_F(CheckerTest, LostConnectionsAreOpenedAgain) {
+  both(
+      "CREATE TABLE d.t (id INT PRIMARY KEY, v CHAR(200)); INSERT INTO d.t SELECT seq,REPEAT(MD5(seq),6) FROM "
+      "d.seq_1_to_150000");
+  std::atomic<bool> done{false};
+  std::atomic<int> killed{0};
+  std::thread killer([&] {
+    while (!done && killed < 4)
+      for (auto* server : {source_, target_}) {
+        for (const auto& row : server->query("SELECT id FROM information_schema.processlist WHERE info LIKE '%SHA1%' "
+                                             "AND info NOT LIKE '%processlist%'")) {
+          if (server->try_sql("KILL " + *row[0]) == 0) ++killed;
+        }
+      }
+  });
+  const auto status = check();
+  done = true;
+  killer.join();
+  EXPECT_GT(killed, 0);
+  EXPECT_EQ(status.tables(0).verify(), "EQUAL");
+}
+
+TEST_F(CheckerTest, AStopEndsIt) {
+  both("CREATE TABLE d.t (id INT PRIMARY KEY); INSERT INTO d.t SELECT seq FROM d.seq_1_to_1000");
+  component_.desire([](cluster::v1::ComponentDesired& desired) { desired.set_stop(true); });
+  EXPECT_EQ(run_checker(component_).error().code(), ErrorCode::CANCELLED);
+}
+
+// ---- a live system ----
+
+// Plays Incr-Sync and the coordinator: the target's row 1 is behind by whatever the writer did, until a hold asks for a
+// position. Every transaction of the writer adds one to the row, so its value at a position follows from the GTID.
+class FakeIncrSync {
+ public:
+  FakeIncrSync(FakeComponent& component, MariaDbServer& source, MariaDbServer& target)
+      : component_(component), target_(target) {
+    base_ = sequence(source.query_value("SELECT @@gtid_binlog_pos")) -
+            std::stoll(source.query_value("SELECT v FROM d.t WHERE id=1"));
+    writer_ = std::thread([this, endpoint = source.endpoint()] {
+      auto connection = mysql::Connection::open(endpoint, {});
+      while (!stop_ && (*connection)->exec("UPDATE d.t SET v=v+1 WHERE id=1").ok()) std::this_thread::sleep_for(5ms);
+    });
+    thread_ = std::thread([this] { answer(); });
+  }
+  ~FakeIncrSync() {
+    stop_ = true;
+    writer_.join();
+    thread_.join();
+  }
+  int holds() const { return holds_; }
+  std::atomic<bool> void_next_{false};  // the next hold is answered by a new epoch in its middle
+
+ private:
+  static long long sequence(const std::string& gtids) { return std::stoll(gtids.substr(gtids.rfind('-') + 1)); }
+  void answer() {
+    uint64_t paused = 0;
+    std::string applied;
+    while (!stop_) {
+      std::this_thread::sleep_for(10ms);
+      const auto wish = component_.status().checker();
+      if (wish.wish_hold() == 0) continue;
+      cluster::v1::HoldAnswer answer;
+      answer.set_id(wish.wish_hold());
+      answer.set_paused(true);
+      answer.set_incr_sync_epoch(epoch_);
+      if (wish.wish_hold() != paused) {
+        paused = wish.wish_hold();
+        ++holds_;
+      } else if (!wish.wish_apply_to().file().empty() && applied != wish.wish_apply_to().SerializeAsString()) {
+        applied = wish.wish_apply_to().SerializeAsString();
+        if (void_next_.exchange(false)) {
+          answer.set_incr_sync_epoch(++epoch_);
+        } else {
+          target_.sql("UPDATE d.t SET v=" + std::to_string(sequence(wish.wish_apply_to().gtids()) - base_) +
+                      " WHERE id=1");
+        }
+        *answer.mutable_applied() = wish.wish_apply_to();
+      } else {
+        continue;
+      }
+      component_.desire([&](cluster::v1::ComponentDesired& desired) { *desired.mutable_hold_answer() = answer; });
+    }
+  }
+  FakeComponent& component_;
+  MariaDbServer& target_;
+  long long base_ = 0;
+  uint64_t epoch_ = 5;
+  std::atomic<bool> stop_{false};
+  std::atomic<int> holds_{0};
+  std::thread writer_, thread_;
+};
+
+constexpr const char* kLiveTable =
+    "CREATE TABLE d.t (id INT PRIMARY KEY, v BIGINT); INSERT INTO d.t SELECT seq,0 FROM d.seq_1_to_100;"
+    "CREATE TABLE d.keyless (a INT); INSERT INTO d.keyless VALUES (1),(2)";
+
+TEST_F(CheckerTest, RowsThatMoveAreEqualAtAHold) {
+  both(kLiveTable);
+  component_.spec_mutable().set_with_incremental(true);
+  FakeIncrSync incr(component_, *source_, *target_);
+  incr.void_next_ = true;
+  const auto status = check();
+  EXPECT_EQ(verify_of(status, "d.t"), "EQUAL");
+  EXPECT_EQ(verify_of(status, "d.keyless"), "EQUAL");
+  EXPECT_EQ(status.checker().differences(), 0U);
+  EXPECT_EQ(status.checker().unsettled(), 0U);
+  EXPECT_GE(incr.holds(), 2);  // the first one was void
+  EXPECT_EQ(status.checker().wish_hold(), 0U);
+}
+
+TEST_F(CheckerTest, ADifferenceAmongRowsThatMoveIsFound) {
+  both(kLiveTable);
+  target_->sql("UPDATE d.t SET v=1 WHERE id=50; INSERT INTO d.keyless VALUES (3)");
+  component_.spec_mutable().set_with_incremental(true);
+  FakeIncrSync incr(component_, *source_, *target_);
+  const auto status = check();
+  EXPECT_EQ(differences_of(status, "d.t"), 1U);
+  EXPECT_EQ(differences_of(status, "d.keyless"), 1U);
+  EXPECT_EQ(incr.holds(), 1);
+}
+
+TEST_F(CheckerTest, WhatSettlesByItselfNeedsNoHold) {
+  both("CREATE TABLE d.t (id INT PRIMARY KEY, v BIGINT); INSERT INTO d.t SELECT seq,0 FROM d.seq_1_to_100");
+  source_->sql("UPDATE d.t SET v=1 WHERE id<4");
+  component_.spec_mutable().set_with_incremental(true);
+  std::thread late([&] {
+    sluice::testing::wait_until([&] { return component_.status().rows() == 100; });
+    target_->sql("UPDATE d.t SET v=1 WHERE id<4");
+  });
+  const auto status = check();
+  late.join();
+  EXPECT_EQ(verify_of(status, "d.t"), "EQUAL");
+}
+
+TEST_F(CheckerTest, WithoutAnAnswerRowsAreUnsettledNeverEqual) {
+  both(kLiveTable);
+  target_->sql("UPDATE d.t SET v=1 WHERE id=50");
+  const checker::SideEndpoints endpoints{source_->endpoint(), target_->endpoint(), component_.lease()};
+  auto catalog = [](MariaDbServer& server) {
+    return std::move(*mysql::Connection::open(server.endpoint(), {.purpose = mysql::Purpose::kCatalog}));
+  };
+  const auto mapping = TableMapping::create({"d.*"}, {}, {});
+  const auto pairs = checker::read_pairs(*catalog(*source_), *catalog(*target_), *mapping);
+  ASSERT_TRUE(pairs.ok());
+  checker::PendingTables pending;
+  pending[1].keys.insert({"50"});
+  auto report = checker::DifferenceReport::create(folder_.file("r"));
+  ASSERT_TRUE(report.ok());
+  checker::Settler settler(component_, *pairs, endpoints, {.hold = {.pause = 50ms, .apply = 50ms}}, pending, *report);
+  ASSERT_TRUE(settler.run().ok());
+  EXPECT_TRUE(settler.verdicts().at(1).unsettled);
+  EXPECT_FALSE(settler.warnings().empty());
+  EXPECT_EQ(component_.status().checker().wish_hold(), 0U);
+}
+
+TEST_F(CheckerTest, ATableThatChangesItsDefinitionIsComparedAsItIsNow) {
+  both(
+      "CREATE TABLE d.t (id INT PRIMARY KEY, v INT); INSERT INTO d.t VALUES (1,1); CREATE TABLE d.u (id INT PRIMARY "
+      "KEY)");
+  const checker::SideEndpoints endpoints{source_->endpoint(), target_->endpoint(), component_.lease()};
+  auto catalog = [](MariaDbServer& server) {
+    return std::move(*mysql::Connection::open(server.endpoint(), {.purpose = mysql::Purpose::kCatalog}));
+  };
+  const auto pairs =
+      checker::read_pairs(*catalog(*source_), *catalog(*target_), *TableMapping::create({"d.*"}, {}, {}));
+  ASSERT_TRUE(pairs.ok());
+  both("ALTER TABLE d.t DROP v, ADD w INT DEFAULT 3; DROP TABLE d.u");
+  checker::PendingTables pending;
+  pending[0].whole = pending[0].changed = true;
+  pending[1].whole = pending[1].changed = true;
+  auto report = checker::DifferenceReport::create(folder_.file("r"));
+  ASSERT_TRUE(report.ok());
+  checker::Settler settler(component_, *pairs, endpoints, {.with_incremental = false}, pending, *report);
+  ASSERT_TRUE(settler.run().ok());
+  EXPECT_EQ(settler.verdicts().at(0).differences, 0U);
+  EXPECT_FALSE(settler.verdicts().at(0).unsettled);
+  EXPECT_TRUE(settler.verdicts().at(1).skipped);
+}
+
+}  // namespace
+}  // namespace sluice::agents
