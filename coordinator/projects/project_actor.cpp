@@ -170,14 +170,16 @@ struct project_state {
     if (disowned) return reply(Error(ErrorCode::WRONG_STATE, "another coordinator leads this project", project.id()));
     auto next = apply(command, project, now());
     if (!next.ok()) return reply(next.error());
-    if (next->SerializeAsString() == project.SerializeAsString()) return reply(Status());
-    auto go = [this, next = *next, reply] {
+    bool same = next->SerializeAsString() == project.SerializeAsString();
+    auto go = [this, same, next = *next, reply] {
+      if (same) return reply(Status());
       persist(next, [this, reply](const Status& kept) {
         reply(kept);
         if (kept.ok()) advance();
       });
     };
     if (command.verb != Verb::kStart && command.verb != Verb::kResume) return go();
+    // Addresses and passwords may have been replaced since.
     load_endpoints([go, reply](const Status& loaded) {
       if (!loaded.ok()) return reply(loaded);
       go();

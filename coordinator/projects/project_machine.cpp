@@ -447,7 +447,11 @@ Result<v1::StoredProject> resume_project(const v1::StoredProject& state, bool ag
                                          int64_t now_us) {
   if (gone(state)) return wrong_state(state, "its resources are released");
   if (state.status() == "INIT") return wrong_state(state, "start it");
-  if (state.status() == "RUNNING" && state.ending().empty()) return state;
+  if (state.status() == "RUNNING" && state.ending().empty()) {
+    v1::StoredProject next = state;
+    if (!run_mode.empty()) next.mutable_spec()->set_run_mode(run_mode);
+    return next;
+  }
   bool over = state.status() == "FINISHED" || state.ending() == "FINISHED";
   if (over && !again) return wrong_state(state, "it has ended; ask for `again` to catch up and verify once more");
   v1::StoredProject next = state;
