@@ -3,13 +3,13 @@
 #include "agents/supervisor/supervisor.hpp"
 
 #include <gtest/gtest.h>
+#include <httplib.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include <deque>
 #include <filesystem>
 #include <fstream>
-#include <set>
+#include <sstream>
 #include <thread>
 
 #include "agents/components/runtime/component.hpp"
@@ -137,9 +137,10 @@ class SupervisorTest : public ::testing::Test {
   std::string address() const { return "unix:" + folder_.file("c.sock"); }
   std::string data_dir() const { return folder_.file(agent_folder_); }
 
-  void start_agent() {
+  void start_agent() { start_agent(address()); }
+  void start_agent(const std::string& coordinators) {
     agent_ = ChildProcess::start({.program = std::filesystem::read_symlink("/proc/self/exe").string(),
-                                  .args = {"agent", data_dir(), address()},
+                                  .args = {"agent", data_dir(), coordinators},
                                   .env = {{"SLUICE_SOURCE_PASSWORD", kPassword}},
                                   .stdout_file = folder_.file("agent.out"),
                                   .stderr_file = folder_.file("agent.out")});
@@ -401,6 +402,39 @@ TEST_F(SupervisorTest, EndingAgentStopsItsComponents) {
   EXPECT_EQ(coordinator_->status("p.run", 1).error().code(), "CANCELLED");
 }
 
+TEST_F(SupervisorTest, GoesToTheCoordinatorThatGrants) {
+  const std::string other = "unix:" + folder_.file("d.sock");
+  CoordinatorDouble silent(other);
+  silent.grant(false);
+  start_agent("unix:" + folder_.file("nobody.sock") + "," + other + "," + address());
+  coordinator_->desire({assignment("p.run", 1, "run")});
+  ASSERT_TRUE(coordinator_->reaches("p.run", 1, cluster::v1::RUNNING, 30s));
+  EXPECT_GT(silent.registrations(), 0);
+}
+
+TEST_F(SupervisorTest, TellsItsHealth) {
+  AgentOptions options{.data_dir = data_dir(),
+                       .coordinators = {address()},
+                       .token = Secret(kToken),
+                       .listen = "127.0.0.1:0",
+                       .heartbeat = 100ms};
+  coordinator_->grant(false);
+  auto agent = Agent::start(options);
+  ASSERT_TRUE(agent.ok());
+  httplib::Client client("127.0.0.1", (*agent)->http_port());
+  EXPECT_EQ(client.Get("/healthz")->status, 200);
+  EXPECT_EQ(client.Get("/readyz")->status, 503);
+  coordinator_->grant(true);
+  EXPECT_TRUE(wait_until([&] { return client.Get("/readyz")->status == 200; }));
+  EXPECT_TRUE(wait_until([&] {
+    const std::string text = client.Get("/metrics")->body;
+    return text.find("sluice_agent_lease_seconds 2") != std::string::npos;
+  }));
+  options.data_dir = folder_.file("other");
+  options.listen = "0.0.0.0:0";
+  EXPECT_EQ(Agent::start(options).error().code(), ErrorCode::UNSUPPORTED);
+}
+
 TEST_F(SupervisorTest, RefusesAWrongTokenAndASharedDirectory) {
   start_agent();
   ASSERT_TRUE(wait_until([&] { return coordinator_->registrations() > 0; }));
@@ -452,8 +486,11 @@ int agent_main(char** argv) {
   sigaddset(&ends, SIGTERM);
   ::pthread_sigmask(SIG_BLOCK, &ends, nullptr);
   log::init({});
+  std::vector<std::string> coordinators;
+  std::stringstream list(argv[3]);
+  for (std::string address; std::getline(list, address, ',');) coordinators.push_back(address);
   auto agent = Agent::start({.data_dir = argv[2],
-                             .coordinators = {argv[3]},
+                             .coordinators = coordinators,
                              .token = Secret(kToken),
                              .node_id = "node-of-test",
                              .listen = "",
