@@ -421,7 +421,23 @@ SchemaPtr Tables::shared(TableSchema schema) {
   return pointer;
 }
 
-Result<SchemaPtr> Tables::resolve(const TableMap& map) {
+namespace {
+// MariaDB logs the DELETE of a system-versioned row as an UPDATE of its period, and its UPDATE with a row of history.
+// The period's columns are the only computed ones there that are NOT NULL; where they are implicit no catalog shows
+// them.
+bool system_versioned(const TableMap& map, const TableSchema& defined) {
+  for (const Column& column : defined.columns) {
+    bool period = column.type == ColumnType::kTimestamp || column.type == ColumnType::kBigInt;
+    if (column.generated && !column.nullable && period) return true;
+  }
+  size_t count = map.columns.size();
+  return map.has_names && count > 2 && map.columns[count - 2].name == "row_start" &&
+         map.columns[count - 1].name == "row_end" && defined.column_index("row_start") < 0 &&
+         defined.column_index("row_end") < 0;
+}
+}  // namespace
+
+Result<SchemaPtr> Tables::resolve(const TableMap& map, bool mariadb) {
   std::string name = map.database + "." + map.table;
   for (const MapColumn& column : map.columns) {
     if (!known_type(column.type)) {
@@ -430,6 +446,10 @@ Result<SchemaPtr> Tables::resolve(const TableMap& map) {
   }
   auto defined = source_.table({map.database, map.table});
   if (!defined.ok() && defined.error().code() != ErrorCode::NOT_FOUND) return defined.error();
+  if (mariadb && defined.ok() && *defined != nullptr && system_versioned(map, **defined)) {
+    return Error(ErrorCode::UNSUPPORTED, "the rows of system-versioned tables cannot be followed; leave the table out",
+                 name);
+  }
   if (map.full()) {
     SLUICE_ASSIGN(TableSchema logged, describe(map));
     if (!defined.ok() || *defined == nullptr) return shared(std::move(logged));
@@ -492,7 +512,7 @@ Result<Table*> Tables::map(std::string_view body, size_t id_size, bool mariadb, 
     table.mapped = entry->mapped;
     if (table.wanted) {
       SLUICE_ASSIGN(TableMap map, parse_table_map(body, id_size, mariadb));
-      auto schema = resolve(map);
+      auto schema = resolve(map, mariadb);
       bool maybe_sequence = mariadb && looks_like_sequence(map);
       if (maybe_sequence &&
           (schema.ok() ? is_sequence(**schema) : schema.error().code() == ErrorCode::SCHEMA_MISMATCH)) {

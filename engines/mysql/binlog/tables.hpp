@@ -38,7 +38,7 @@ class Tables {
   void clear();              // another file or server: ids begin anew
 
  private:
-  Result<SchemaPtr> resolve(const TableMap& map);
+  Result<SchemaPtr> resolve(const TableMap& map, bool mariadb);
   Result<TableSchema> describe(const TableMap& map);
   static Status describe_rows(const TableMap& map, SchemaPtr schema, Table* table);
   SchemaPtr shared(TableSchema schema);

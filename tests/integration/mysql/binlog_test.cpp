@@ -439,6 +439,37 @@ TEST_F(BinlogTest, ARestartOfTheServerIsReadThrough) {
   EXPECT_EQ(3U, read().tables["a"].size());
 }
 
+TEST_F(BinlogTest, SystemVersionedTablesAreRefused) {
+  server().sql("CREATE TABLE t.a (id INT PRIMARY KEY) WITH SYSTEM VERSIONING; INSERT INTO t.a VALUES (1)");
+  EXPECT_EQ("UNSUPPORTED", read_error().id());
+  start_ = end_of(server());
+  server().sql(
+      "CREATE TABLE t.b (id INT, s TIMESTAMP(6) GENERATED ALWAYS AS ROW START,"
+      " e TIMESTAMP(6) GENERATED ALWAYS AS ROW END, PERIOD FOR SYSTEM_TIME (s, e)) WITH SYSTEM VERSIONING;"
+      "INSERT INTO t.b (id) VALUES (1)");
+  Error error = read_error();
+  EXPECT_EQ("UNSUPPORTED", error.id());
+  EXPECT_EQ("t.b", error.object());
+}
+
+TEST_F(BinlogTest, EveryDomainOfGtidsIsFollowed) {
+  server().sql(
+      "CREATE TABLE t.a (id INT PRIMARY KEY); SET gtid_domain_id=5; INSERT INTO t.a VALUES (1); SET gtid_domain_id=0");
+  Position middle = end_of(server());
+  EXPECT_EQ(middle, read().last);
+  server().sql("INSERT INTO t.a VALUES (2); SET gtid_domain_id=5; INSERT INTO t.a VALUES (3); SET gtid_domain_id=0");
+  start_ = {"", 0, middle.gtids};
+  EXPECT_THAT(read().notes, ElementsAre("begin", "insert a 2", "commit", "begin", "insert a 3", "commit"));
+  EXPECT_EQ(end_of(server()).to_string(), recorder_->last.to_string());
+}
+
+TEST_F(BinlogTest, TheImageMayLeaveOutUnchangedColumns) {
+  server().sql("CREATE TABLE t.a (id INT, v INT, w TEXT); INSERT INTO t.a VALUES (1,1,'x')");
+  // Without a key the before image is whole, and so the after image can be completed.
+  server().sql("SET SESSION binlog_row_image=MINIMAL; UPDATE t.a SET v=2; SET SESSION binlog_row_image=FULL");
+  EXPECT_THAT(read().notes, ::testing::Contains("update a 1|1|'x' -> 1|2|'x'"));
+}
+
 TEST_F(BinlogTest, SequencesAreNotTables) {
   server().sql("CREATE SEQUENCE t.s; SELECT NEXTVAL(t.s); CREATE TABLE t.a (id INT); INSERT INTO t.a VALUES (1)");
   Recorder& recorder = read();
