@@ -5,7 +5,10 @@
 
 #include "cli/agent_command.hpp"
 #include "cli/args.hpp"
+#include "cli/client_commands.hpp"
 #include "cli/component_command.hpp"
+#include "cli/coordinator_command.hpp"
+#include "cli/migrate_command.hpp"
 #include "core/version.hpp"
 
 namespace {
@@ -17,7 +20,12 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
+    {"migrate", "move a database: schema, rows, changes, verified", sluice::cli::run_migrate},
+    {"coordinator", "run a coordinator: projects, agents, the API", sluice::cli::run_coordinator},
     {"agent", "run the agent of one node", sluice::cli::run_agent},
+    {"datasource", "register databases: create, list, delete", sluice::cli::run_datasource},
+    {"project", "create, lead and show projects", sluice::cli::run_project},
+    {"node", "show the nodes on which agents run", sluice::cli::run_node},
     {"component", "", sluice::cli::run_component},
 };
 
