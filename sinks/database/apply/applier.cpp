@@ -1,5 +1,8 @@
 #include "sinks/database/apply/applier.hpp"
 
+#include <mysql.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <thread>
 
@@ -68,6 +71,8 @@ std::string Applier::checkpoint_of(const Group& group) const {
   return checkpoint_sql(options_.owner, {number_, options_.owner.epoch, seq_, group.low_watermark, group.applied},
                         seq_);
 }
+
+void Applier::abort() { ::shutdown(mysql_get_socket(connection_->raw()), SHUT_RDWR); }
 
 void Applier::roll_back() {
   foreign_key_checks_ = -1;

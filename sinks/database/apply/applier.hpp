@@ -50,6 +50,9 @@ class Applier {
   // same transaction again, plainly. Every error leaves nothing of the group behind, unless the connection is lost.
   Result<GroupResult> apply(const Group& group);
 
+  // Breaks the connection, so that a call that waits for a dead target returns. From any thread.
+  void abort();
+
   uint32_t number() const { return number_; }
   uint64_t connection_id() const { return connection_->id(); }
 

@@ -16,12 +16,9 @@ uint64_t Watermark::add(std::string id, Position end, int64_t commit_time_us) {
 }
 
 void Watermark::pass(Position end) {
-  if (entries_.empty()) {
-    low_ = std::move(end);
-    return;
-  }
-  // The last entry's end may grow: nothing lies between.
-  entries_.back().end = std::move(end);
+  // Where entries are open the last one's end grows: nothing lies between.
+  Position& last = entries_.empty() ? low_ : entries_.back().end;
+  if (compare_in_log(end, last) > 0) last = std::move(end);
 }
 
 void Watermark::add_known(const std::string& id, Position end, int64_t commit_time_us) {

@@ -1,0 +1,163 @@
+#include "agents/components/incr_sync/incr_sync.hpp"
+
+#include <algorithm>
+#include <thread>
+
+#include "agents/components/incr_sync/session_actor.hpp"
+#include "agents/components/incr_sync/start.hpp"
+#include "core/log.hpp"
+#include "core/net/convert.hpp"
+
+namespace sluice::agents {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr std::string_view kLog = "incr_sync";
+constexpr auto kStatusPause = 200ms;
+constexpr auto kFreshness = 3s;  // the Store tells the source's end every second
+constexpr auto kFirstPause = 100ms, kLongestPause = 3000ms;
+constexpr uint32_t kDefaultAppliers = 4, kMostAppliers = 64;
+
+void fill(const IncrProgress& progress, uint64_t epoch, cluster::v1::ComponentStatus& status) {
+  status.set_state(progress.retrying ? cluster::v1::RETRYING : cluster::v1::RUNNING);
+  if (progress.retrying)
+    *status.mutable_error() = net::to_proto(*progress.retrying);
+  else
+    status.clear_error();
+  status.set_desired_revision(progress.desired_revision);
+  status.set_rows(progress.rows);
+  auto& incr = *status.mutable_incr_sync();
+  *incr.mutable_applied() = net::to_proto(progress.applied);
+  *incr.mutable_start() = net::to_proto(progress.start);
+  incr.set_lag_ms(lag_ms(progress, std::chrono::steady_clock::now()));
+  incr.set_transactions(progress.transactions);
+  incr.set_rows(progress.rows);
+  incr.set_ddl(progress.ddl);
+  incr.set_window_closed(progress.window_closed);
+  if (progress.drain_to) *incr.mutable_drain_to() = net::to_proto(*progress.drain_to);
+  incr.clear_hold();
+  if (progress.hold.id != 0) {
+    incr.mutable_hold()->set_id(progress.hold.id);
+    incr.mutable_hold()->set_paused(progress.hold.paused);
+    *incr.mutable_hold()->mutable_applied() = net::to_proto(progress.hold.applied);
+    incr.mutable_hold()->set_incr_sync_epoch(epoch);
+  }
+  incr.clear_needs_copy();
+  for (const std::string& name : progress.needs_copy) incr.add_needs_copy(name);
+  incr.clear_conflicts();
+  for (const std::string& conflict : progress.conflicts) incr.add_conflicts(conflict);
+}
+
+// Sends the status on a thread of its own, so that lag grows whatever else is stuck.
+class Publisher {
+ public:
+  explicit Publisher(Job& job) : job_(job), thread_([this](const std::stop_token& stop) { run(stop); }) {}
+  ~Publisher() {
+    thread_.request_stop();
+    thread_.join();
+    publish();
+  }
+
+ private:
+  void run(const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      publish();
+      std::this_thread::sleep_for(kStatusPause);
+    }
+  }
+  void publish() {
+    const IncrProgress progress = job_.sample();
+    job_.context.update(
+        [&](cluster::v1::ComponentStatus& status) { fill(progress, job_.context.spec().epoch(), status); });
+  }
+  Job& job_;
+  std::jthread thread_;
+};
+
+database::ConflictPolicy conflict_policy(const std::string& name) {
+  if (name == "overwrite") return database::ConflictPolicy::kOverwrite;
+  return name == "skip" ? database::ConflictPolicy::kSkip : database::ConflictPolicy::kStop;
+}
+
+database::DdlPolicy ddl_policy(const std::string& name) {
+  if (name == "stop") return database::DdlPolicy::kStop;
+  return name == "skip" ? database::DdlPolicy::kSkip : database::DdlPolicy::kApply;
+}
+
+// Until the Store's place is known; false when a stop is desired.
+bool wait_for_store(ComponentContext& context) {
+  auto desired = context.desired();
+  while (!desired.stop() && desired.store_address().empty()) desired = context.wait_desired(desired.revision(), 1s);
+  return !desired.stop();
+}
+
+}  // namespace
+
+int64_t lag_ms(const IncrProgress& progress, std::chrono::steady_clock::time_point now) {
+  if (progress.source_asked_us == 0) return 0;
+  const auto silent = now - progress.source_heard;
+  if (progress.caught_up && silent < kFreshness) return 0;
+  const int64_t source_now =
+      progress.source_asked_us + std::chrono::duration_cast<std::chrono::microseconds>(silent).count();
+  const int64_t complete = progress.complete_until_us == 0 ? progress.source_asked_us : progress.complete_until_us;
+  return std::max<int64_t>(0, (source_now - complete) / 1000);
+}
+
+Result<std::unique_ptr<Job>> make_job(ComponentContext& context) {
+  const auto& spec = context.spec();
+  auto job = std::make_unique<Job>(context);
+  job->source = net::from_proto(spec.source());
+  SLUICE_ASSIGN(job->mapping, net::mapping_of(spec));
+  job->apply.target = net::from_proto(spec.target());
+  job->apply.owner = {spec.project_id(), spec.component_id(), spec.epoch(),
+                      spec.meta_database().empty() ? "sluice" : spec.meta_database()};
+  job->apply.lease = context.lease();
+  job->apply.on_conflict = conflict_policy(spec.on_conflict());
+  job->ddl.target = job->apply.target;
+  job->ddl.owner = job->apply.owner;
+  job->ddl.lease = context.lease();
+  job->ddl.policy = ddl_policy(spec.on_ddl());
+  job->ddl.types.insert(spec.ddl_types().begin(), spec.ddl_types().end());
+  job->appliers = std::clamp(spec.writers() == 0 ? kDefaultAppliers : spec.writers(), 1U, kMostAppliers);
+  const uint64_t memory = spec.memory_bytes() == 0 ? 512ULL << 20 : spec.memory_bytes();
+  job->credit_bytes = std::clamp<uint64_t>(memory / 6, 4 << 20, 256 << 20);
+  job->piece_bytes = job->credit_bytes / 8;
+  job->open_log = [](const store::LogClientOptions& options) { return store::LogClient::open(options); };
+  return job;
+}
+
+Status follow(Job& job) {
+  ComponentContext& context = job.context;
+  // The callback may come as long as the process lives, so what it uses does too.
+  auto mailbox = std::make_shared<SessionMailbox>();
+  context.on_desired([mailbox](const cluster::v1::ComponentDesired& desired) { mailbox->tell(desired); });
+  Publisher publisher(job);
+  auto pause = std::chrono::milliseconds(kFirstPause);
+  while (wait_for_store(context)) {
+    SLUICE_TRY(context.lease()->check());
+    const auto begun = std::chrono::steady_clock::now();
+    auto ended = run_session(job, *mailbox);
+    if (ended.ok()) {
+      if (*ended != SessionEnd::kRestart) return {};
+      continue;
+    }
+    const Error& error = ended.error();
+    if (!error.retryable()) return error;
+    log::warn(kLog, "starts again from the target's rows", {{"cause", error}});
+    job.change([&](IncrProgress& progress) {
+      progress.retrying = error;
+      progress.caught_up = false;
+    });
+    if (std::chrono::steady_clock::now() - begun > 10s) pause = kFirstPause;
+    context.wait_desired(context.desired().revision(), pause);
+    pause = std::min<std::chrono::milliseconds>(pause * 2, kLongestPause);
+  }
+  return {};
+}
+
+Status run_incr_sync(ComponentContext& context) {
+  SLUICE_ASSIGN(auto job, make_job(context));
+  return follow(*job);
+}
+
+}  // namespace sluice::agents

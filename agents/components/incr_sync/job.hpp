@@ -1,0 +1,82 @@
+// Job: what is fixed for the life of an Incr-Sync process, and what outlives its sessions. The fixed part is read by
+// any thread; Progress is guarded by its mutex.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agents/components/runtime/component.hpp"
+#include "core/endpoint.hpp"
+#include "core/net/convert.hpp"
+#include "core/table_mapping.hpp"
+#include "sinks/database/apply/applier.hpp"
+#include "sinks/database/apply/ddl_runner.hpp"
+#include "store/client/log_client.hpp"
+
+namespace sluice::agents {
+
+struct HoldState {
+  uint64_t id = 0;
+  bool paused = false;
+  Position applied;
+};
+
+// What the status is made of. Times are Unix time in microseconds on the source's clock.
+struct IncrProgress {
+  Position applied, start;
+  uint64_t transactions = 0, rows = 0, ddl = 0;
+  bool window_closed = false;
+  std::optional<Position> drain_to;
+  HoldState hold;
+  std::vector<std::string> needs_copy;
+  std::deque<std::string> conflicts;
+  std::optional<Error> retrying;
+  uint64_t desired_revision = 0;
+  // Lag: everything that the source committed before `complete_until_us` is applied.
+  int64_t complete_until_us = 0;
+  bool caught_up = false;
+  int64_t source_asked_us = 0;
+  std::chrono::steady_clock::time_point source_heard;
+};
+// Age of the oldest change that is not applied, as far as is known at `now`. Grows when nothing is heard.
+int64_t lag_ms(const IncrProgress& progress, std::chrono::steady_clock::time_point now);
+
+using OpenLog = std::function<Result<std::unique_ptr<store::LogClient>>(const store::LogClientOptions&)>;
+
+struct Job {
+  explicit Job(ComponentContext& c) : context(c) {}
+  ComponentContext& context;
+  Endpoint source;
+  TableMapping mapping;
+  database::ApplyOptions apply;
+  database::DdlOptions ddl;
+  uint32_t appliers = 4;
+  uint64_t credit_bytes = 64 << 20;
+  uint64_t piece_bytes = 8 << 20;  // a transaction above this is streamed
+  OpenLog open_log;
+
+  // Kept over sessions, used by one session at a time.
+  Position acknowledged;          // greatest low watermark that the target has acknowledged
+  std::string plain_transaction;  // a streamed transaction that met a conflict and is applied as logged
+
+  void change(const std::function<void(IncrProgress&)>& how) {
+    std::lock_guard lock(mutex);
+    how(progress);
+  }
+  IncrProgress sample() {
+    std::lock_guard lock(mutex);
+    return progress;
+  }
+  std::mutex mutex;
+  IncrProgress progress;
+};
+
+Result<std::unique_ptr<Job>> make_job(ComponentContext& context);
+
+}  // namespace sluice::agents

@@ -1,0 +1,450 @@
+#include "agents/components/incr_sync/session.hpp"
+
+#include <algorithm>
+
+#include "core/log.hpp"
+#include "engines/mysql/catalog.hpp"
+#include "engines/mysql/positions.hpp"
+
+namespace sluice::agents {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr std::string_view kLog = "incr_sync";
+constexpr size_t kSpan = 4096;  // transactions above the low watermark
+constexpr size_t kConflictsShown = 50;
+constexpr auto kCheckpointPause = 1s, kTellPause = 1s;
+constexpr auto kLeavePatience = 5s;  // for what is in flight when a stop is desired; then its outcome is found later
+
+// Gives a batch's bytes back to the Store when its last transaction is committed.
+struct HeldBatch {
+  Batch batch;
+  std::shared_ptr<store::LogClient> client;
+  ~HeldBatch() { client->grant(batch.size()); }
+};
+
+bool greater(const Position& a, const Position& b) { return compare_in_log(a, b) > 0; }
+
+}  // namespace
+
+Session::Session(Job& job)
+    : job_(job), definitions_(job.mapping), ddl_(job.ddl, job.mapping), events_(job.piece_bytes) {}
+
+Status Session::on_item(const store::LogItem& item) {
+  if (item.batch) {
+    auto held = std::make_shared<const HeldBatch>(HeldBatch{*item.batch, client_});
+    SLUICE_TRY(events_.add(*item.batch, held));
+    for (LogEvent& event : events_.take()) {
+      if (greater(event.end, seen_)) seen_ = event.end;
+      queue_.push_back(std::move(event));
+    }
+  }
+  item_caught_up_ = item.caught_up;
+  if (item.caught_up) {
+    item_end_ = item.end;
+    if (greater(item.end, seen_)) seen_ = item.end;
+  }
+  source_end_ = item.source_end;
+  source_asked_us_ = item.source_asked_us;
+  heard_ = Clock::now();
+  return advance();
+}
+
+Status Session::on_applied(uint32_t applier, const database::Group& group,
+                           const Result<database::GroupResult>& result) {
+  --flying_;
+  idle_[applier] = true;
+  if (!result.ok()) {
+    const bool piece = !group.first_piece || !group.last_piece;
+    if (piece && result.error().code() == ErrorCode::ROW_CONFLICT && !streaming_plainly_) {
+      job_.plain_transaction = group.transactions.empty() ? "" : group.transactions[0]->id;
+      return Error(ErrorCode::TARGET_LOST_COMMITS, "a large transaction is applied again, row by row",
+                   result.error().object(), result.error().position());
+    }
+    return result.error();
+  }
+  if (streaming_) {
+    if (group.last_piece) {
+      streaming_ = false;
+      watermark_.pass(group.low_watermark);
+    }
+  } else {
+    for (const auto& transaction : group.transactions) watermark_.applied(transaction->number, applier);
+    scheduler_.committed(group.transactions);
+  }
+  if (group.last_piece && greater(group.low_watermark, persisted_)) {
+    persisted_ = group.low_watermark;
+    if (greater(persisted_, job_.acknowledged)) job_.acknowledged = persisted_;
+  }
+  checkpointed_ = Clock::now();
+  job_.change([&](IncrProgress& progress) {
+    progress.rows += result->rows;
+    if (group.last_piece) progress.transactions += group.transactions.size();
+    progress.retrying.reset();
+    for (const std::string& conflict : result->conflicts) progress.conflicts.push_back(conflict);
+    while (progress.conflicts.size() > kConflictsShown) progress.conflicts.pop_front();
+  });
+  if (finishing_ && flying_ == 0) {
+    ended_ = finishing_;
+    publish();
+    return {};
+  }
+  return advance();
+}
+
+Status Session::on_desired(const cluster::v1::ComponentDesired& desired) {
+  desired_ = desired;
+  if (desired.stop()) leaving_ = SessionEnd::kStopped;
+  looked_at_ = {};  // copies may be finished
+  SLUICE_TRY(advance());
+  job_.change([&](IncrProgress& progress) { progress.desired_revision = desired.revision(); });
+  return {};
+}
+
+Status Session::on_tick() {
+  SLUICE_TRY(advance());
+  const auto now = Clock::now();
+  if (!finishing_ && !leaving_ && flying_ == 0 && !streaming_ && idle_[0] && watermark_.low() != persisted_ &&
+      now - checkpointed_ >= kCheckpointPause) {
+    checkpointed_ = now;
+    auto group = std::make_shared<database::Group>();
+    group->low_watermark = watermark_.low();
+    group->applied = watermark_.applied_by(0);
+    send(0, std::move(group));
+  }
+  if (persisted_ != told_durable_ && now - told_at_ >= kTellPause) {
+    told_at_ = now;
+    told_durable_ = persisted_;
+    client_->durable(persisted_);
+  }
+  publish();
+  return {};
+}
+
+Status Session::advance() {
+  if (ended_) return {};
+  if (blocked_) SLUICE_TRY(look_for_copies());
+  SLUICE_TRY(consume());
+  dispatch();
+  return settle();
+}
+
+std::optional<Position> Session::limit() const {
+  std::optional<Position> least;
+  auto take = [&](const Position& position) {
+    if (!least || compare_in_log(position, *least) < 0) least = position;
+  };
+  if (window_ && !window_end().empty()) take(window_end());
+  const auto& hold = desired_.hold();
+  if (hold_seen_ != 0 && !hold_over_ && hold.has_apply_to()) take(net::from_proto(hold.apply_to()));
+  if (const auto drain = job_.sample().drain_to) take(*drain);
+  return least;
+}
+
+bool Session::reached(const Position& position) const {
+  if (queue_.empty()) return !greater(position, seen_);
+  const LogEvent& front = queue_.front();
+  if (front.heartbeat) return !greater(position, front.end);
+  // The end of a large transaction is not known before its last piece.
+  return front.end.empty() ? !greater(position, consumed_) : greater(front.end, position);
+}
+
+Status Session::consume() {
+  const auto least = limit();
+  const auto beyond = [&](const Position& end) {
+    return least && (end.empty() ? !greater(*least, consumed_) : greater(end, *least));
+  };
+  while (!queue_.empty()) {
+    const bool paused = hold_seen_ != 0 && !hold_over_ && !desired_.hold().has_apply_to();
+    if (leaving_ || finishing_ || blocked_ || (paused && !streaming_)) return {};
+    LogEvent& event = queue_.front();
+    if (beyond(event.end) && event.first_piece) return {};
+    if (event.heartbeat) {
+      if (streaming_) return {};
+      watermark_.pass(event.end);
+    } else if (!event.whole()) {
+      SLUICE_ASSIGN(const bool sent, stream_piece(event));
+      if (!sent) return {};
+    } else {
+      if (streaming_ || watermark_.span() >= kSpan) return {};
+      SLUICE_ASSIGN(const bool added, add_transaction(event));
+      if (!added) return {};
+    }
+    if (!event.end.empty()) consumed_ = event.end;
+    queue_.pop_front();
+  }
+  // Nothing is left to read, so there is nothing between the last event and what the Store holds.
+  if (item_caught_up_ && !streaming_ && !blocked_ && !beyond(item_end_)) watermark_.pass(item_end_);
+  return {};
+}
+
+Result<Session::TableUse*> Session::use_of(uint64_t schema_id) {
+  if (const auto found = uses_.find(schema_id); found != uses_.end()) return &found->second;
+  const SchemaPtr schema = client_->schema(schema_id);
+  if (!schema) return Error(ErrorCode::CORRUPTED, "the Store did not name a definition that its rows refer to");
+  TableUse use;
+  use.source = {schema->database, schema->name};
+  use.included = job_.mapping.includes(schema->database, schema->name);
+  if (use.included) {
+    SLUICE_ASSIGN(auto* target, target_catalog());
+    mysql::Connection* source = nullptr;
+    if (window_) {
+      SLUICE_ASSIGN(source, source_catalog());
+    }
+    auto plan = definitions_.plan(schema_id, schema, *target, source);
+    if (plan.ok()) {
+      use.plan = std::move(*plan);
+    } else if (plan.error().code() != ErrorCode::NOT_FOUND) {
+      return plan.error();
+    } else {
+      // A table that was gone from the source before it could be copied: its DROP is still to come.
+      const bool gone =
+          source != nullptr && !windows_.contains(use.source) && mysql::read_table(*source, use.source).ok() == false;
+      if (!gone) return Error(ErrorCode::SCHEMA_MISMATCH, plan.error().cause(), use.source.to_string());
+    }
+  }
+  return &(uses_[schema_id] = std::move(use));
+}
+
+// False: the event waits for a table that is being copied.
+Result<bool> Session::add_rows(LogEvent& event, database::Transaction& transaction) {
+  uint64_t last_id = 0;
+  const TableUse* use = nullptr;
+  RowVerdict verdict = RowVerdict::kApply;
+  for (const LoggedRow& row : event.rows) {
+    if (use == nullptr || row.schema_id != last_id) {
+      last_id = row.schema_id;
+      SLUICE_ASSIGN(use, use_of(row.schema_id));
+      const bool placed = !windows_.empty() && use->included && event.whole();
+      verdict = placed ? windows_.row(use->source, event.end) : RowVerdict::kApply;
+      if (verdict == RowVerdict::kWait) {
+        awaited_[use->source] = 0;
+        return false;
+      }
+    }
+    if (!use->included || !use->plan || verdict == RowVerdict::kSkip) continue;
+    const database::RowMode mode{window_, (row.flags & (kRowsNoForeignKeyChecks | kRowsCascadesLogged)) == 0};
+    auto added = database::add_row(transaction, use->plan, row.op, mode, row.before, row.after);
+    if (!added.ok()) return added.error().with_object(use->source.to_string()).with_position(event.end.to_string());
+  }
+  return true;
+}
+
+Result<bool> Session::add_transaction(LogEvent& event) {
+  if (watermark_.is_known(event.id)) {
+    watermark_.add_known(event.id, event.end, event.commit_time_us);
+    return true;
+  }
+  if (!greater(event.end, start_)) return true;  // the Store began a little earlier
+  if (!event.ddl.empty()) {
+    if (!quiet()) return false;
+    SLUICE_ASSIGN(const bool done, run_ddl(event));
+    if (!done) return false;
+  }
+  auto transaction = std::make_shared<database::Transaction>();
+  SLUICE_ASSIGN(const bool added, add_rows(event, *transaction));
+  if (!added) {
+    wait_for_copies();
+    return false;
+  }
+  if (transaction->rows.empty()) {
+    watermark_.pass(event.end);
+    return true;
+  }
+  transaction->id = event.id;
+  transaction->end = event.end;
+  transaction->commit_time_us = event.commit_time_us;
+  transaction->bytes = event.bytes;
+  transaction->holds = std::move(event.holds);
+  transaction->number = watermark_.add(event.id, event.end, event.commit_time_us);
+  scheduler_.add(std::move(transaction));
+  return true;
+}
+
+// Where a large transaction ends is not known when its first piece is applied, so whether a table's copy holds it is
+// not known either. The windows of all tables that might begin behind it are moved forward to before it: an earlier
+// start only means that more of the log is made so.
+Status Session::place_large_transaction(const LogEvent& event) {
+  bool changed = false;
+  for (database::TableRow& row : tables_) {
+    if (!greater(row.window_start, consumed_)) continue;
+    if (row.keyless) {
+      return Error(ErrorCode::TRANSACTION_TOO_LARGE,
+                   "it stands before the copy of a table without a key, raise the component's memory",
+                   row.source.to_string(), event.id);
+    }
+    SLUICE_ASSIGN(auto* connection, control());
+    row.window_start = consumed_;
+    SLUICE_TRY(database::write_table(*connection, job_.apply.owner, row));
+    changed = true;
+  }
+  if (changed) windows_.set(tables_);
+  return {};
+}
+
+// A piece of a transaction that is too large to be kept: everything before it is committed first, and it runs alone.
+Result<bool> Session::stream_piece(LogEvent& event) {
+  if (flying_ > 0 || !scheduler_.empty()) return false;
+  if (event.first_piece && streaming_) return false;
+  if (event.first_piece) SLUICE_TRY(place_large_transaction(event));
+  auto transaction = std::make_shared<database::Transaction>();
+  transaction->id = event.id;
+  transaction->end = event.end;
+  transaction->holds = std::move(event.holds);
+  SLUICE_ASSIGN(const bool added, add_rows(event, *transaction));
+  if (!added) {
+    if (!event.first_piece) return Error(ErrorCode::TABLE_NEEDS_COPY, "a table is copied while it is written");
+    event.holds = std::move(transaction->holds);
+    wait_for_copies();
+    return false;
+  }
+  if (event.first_piece) streaming_plainly_ = job_.plain_transaction == event.id && !job_.plain_transaction.empty();
+  streaming_ = true;
+  auto group = std::make_shared<database::Group>();
+  group->first_piece = event.first_piece;
+  group->last_piece = event.last_piece;
+  group->plainly = streaming_plainly_;
+  group->low_watermark = event.last_piece ? event.end : watermark_.low();
+  group->applied = watermark_.applied_by(0);
+  if (transaction->recheck) group->cascades = definitions_.cascades();
+  group->transactions.push_back(std::move(transaction));
+  send(0, std::move(group));
+  return true;
+}
+
+void Session::send(uint32_t applier, std::shared_ptr<database::Group> group) {
+  idle_[applier] = false;
+  ++flying_;
+  send_(applier, std::move(group));
+}
+
+size_t Session::idle_count() const { return static_cast<size_t>(std::count(idle_.begin(), idle_.end(), true)); }
+
+// Rows per second, if the operator limits them; at most one second's rows are saved up.
+bool Session::may_dispatch() {
+  const uint32_t rate = desired_.throttle_rows_per_second() != 0 ? desired_.throttle_rows_per_second()
+                                                                 : job_.context.spec().throttle_rows_per_second();
+  if (rate == 0) return true;
+  const auto now = Clock::now();
+  throttle_tokens_ += std::chrono::duration<double>(now - throttle_at_).count() * rate;
+  throttle_tokens_ = std::min<double>(throttle_tokens_, rate);
+  throttle_at_ = now;
+  return throttle_tokens_ > 0;
+}
+
+void Session::dispatch() {
+  while (!leaving_ && !finishing_ && !streaming_ && !ended_) {
+    const size_t idle = idle_count();
+    if (idle == 0 || scheduler_.undispatched() == 0 || !may_dispatch()) return;
+    auto transactions = scheduler_.next_group(idle);
+    if (transactions.empty()) return;
+    const auto applier = static_cast<uint32_t>(std::find(idle_.begin(), idle_.end(), true) - idle_.begin());
+    auto group = std::make_shared<database::Group>();
+    group->low_watermark = watermark_.low();
+    group->applied = watermark_.applied_by(applier);
+    for (const auto& transaction : transactions) {
+      group->applied.push_back(transaction->id);
+      throttle_tokens_ -= static_cast<double>(transaction->rows.size());
+      if (transaction->recheck) group->cascades = definitions_.cascades();
+    }
+    group->transactions = std::move(transactions);
+    send(applier, std::move(group));
+  }
+}
+
+Status Session::settle() {
+  if (ended_ || finishing_) return {};
+  // The Store has moved: the next session reads from its new place.
+  if (!leaving_ && !desired_.store_address().empty() && desired_.store_address() != store_address_)
+    leaving_ = SessionEnd::kRestart;
+  if (leaving_) {
+    if (leaving_since_ == Clock::time_point()) leaving_since_ = Clock::now();
+    if (flying_ == 0) finish(*leaving_);
+    if (flying_ != 0 && Clock::now() - leaving_since_ > kLeavePatience) ended_ = leaving_;
+    return {};
+  }
+  if (window_ && quiet() && !window_end().empty() && reached(window_end())) SLUICE_TRY(close_window());
+  if (ended_ || finishing_) return {};
+  SLUICE_TRY(settle_hold());
+  return settle_drain();
+}
+
+Status Session::settle_hold() {
+  const auto& hold = desired_.hold();
+  if (hold.id() == 0) {
+    if (hold_seen_ == 0) return {};
+    hold_seen_ = 0;
+    job_.change([](IncrProgress& progress) { progress.hold = {}; });
+    return advance();
+  }
+  const auto now = Clock::now();
+  if (hold.id() != hold_seen_) {
+    hold_seen_ = hold.id();
+    hold_over_ = false;
+    hold_until_ = now + (hold.patience_ms() > 0 ? std::chrono::milliseconds(hold.patience_ms()) : 60'000ms);
+  }
+  if (hold_over_) return {};
+  if (now > hold_until_) {
+    hold_over_ = true;
+    job_.change([&](IncrProgress& progress) { progress.hold = {hold.id(), false, {}}; });
+    return advance();
+  }
+  if (!quiet()) return {};
+  if (hold.has_apply_to()) {
+    const Position to = net::from_proto(hold.apply_to());
+    if (!reached(to)) return {};
+    watermark_.pass(to);
+  }
+  job_.change([&](IncrProgress& progress) { progress.hold = {hold.id(), true, watermark_.low()}; });
+  return {};
+}
+
+Status Session::settle_drain() {
+  if (!desired_.drain()) return {};
+  auto drain_to = job_.sample().drain_to;
+  if (!drain_to) {
+    SLUICE_ASSIGN(auto* source, source_catalog());
+    SLUICE_ASSIGN(drain_to, mysql::end_position(*source));
+    job_.change([&](IncrProgress& progress) { progress.drain_to = drain_to; });
+    log::info(kLog, "drains", {{"to", drain_to->to_string()}});
+  }
+  if (window_ || !quiet() || !reached(*drain_to)) return {};
+  watermark_.pass(*drain_to);
+  finish(SessionEnd::kFinished);
+  return {};
+}
+
+// Writes the last checkpoint, then ends.
+void Session::finish(SessionEnd how) {
+  finishing_ = how;
+  if (streaming_ || watermark_.low() == persisted_) {
+    ended_ = how;
+    publish();
+    return;
+  }
+  auto group = std::make_shared<database::Group>();
+  group->low_watermark = watermark_.low();
+  group->applied = watermark_.applied_by(0);
+  send(0, std::move(group));
+}
+
+void Session::publish() {
+  int64_t complete = watermark_.oldest_open_time_us();
+  if (complete == 0 && !queue_.empty()) complete = queue_.front().commit_time_us;
+  const bool nothing_left = queue_.empty() && watermark_.open() == 0 && !streaming_ && item_caught_up_;
+  const bool caught_up = nothing_left && (source_end_.empty() || !greater(source_end_, item_end_));
+  if (caught_up) {
+    caught_up_us_ = source_asked_us_;
+    complete = source_asked_us_;
+  }
+  if (complete == 0) complete = std::max(watermark_.low_time_us(), caught_up_us_);
+  job_.change([&](IncrProgress& progress) {
+    progress.applied = watermark_.low();
+    progress.complete_until_us = complete;
+    progress.caught_up = caught_up;
+    progress.source_asked_us = source_asked_us_;
+    progress.source_heard = heard_;
+  });
+}
+
+}  // namespace sluice::agents

@@ -1,0 +1,161 @@
+// Session: follows the log from the recovered position until it is told to end, or something breaks; then everything
+// starts again from the target's own rows. This is the dispatcher: it decides what may be applied, when, and in which
+// mode. Blocking where it needs a database; used by one thread.
+//
+//   items of the Store -> events -> [consume: windows, definitions, DDL, limits] -> scheduler -> [dispatch] -> appliers
+//        ^ credit comes back when the batches are let go                                 acks -> watermark
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <unordered_map>
+#include <vector>
+
+#include "agents/components/incr_sync/job.hpp"
+#include "agents/components/incr_sync/log_events.hpp"
+#include "agents/components/incr_sync/windows.hpp"
+#include "sinks/database/apply/definitions.hpp"
+#include "sinks/database/apply/scheduler.hpp"
+#include "sinks/database/apply/watermark.hpp"
+
+namespace sluice::agents {
+
+enum class SessionEnd : uint8_t { kFinished, kStopped, kRestart };
+
+class Session {
+ public:
+  using SendGroup = std::function<void(uint32_t applier, std::shared_ptr<const database::Group>)>;
+
+  explicit Session(Job& job);
+
+  // Takes over, recovers, opens connections. Blocking, before anything else.
+  Status open();
+  const Position& start() const { return start_; }
+  std::vector<std::shared_ptr<database::Applier>> take_appliers() { return std::move(appliers_); }
+  void attach(std::shared_ptr<store::LogClient> client, SendGroup send);
+
+  // An error ends the session.
+  Status on_item(const store::LogItem& item);
+  Status on_applied(uint32_t applier, const database::Group& group, const Result<database::GroupResult>& result);
+  Status on_desired(const cluster::v1::ComponentDesired& desired);
+  Status on_tick();
+  std::optional<SessionEnd> ended() const { return ended_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct TableUse {  // what a schema id of the stream stands for now
+    bool included = false;
+    TableName source;
+    database::TablePlanPtr plan;  // null: rows are passed over
+  };
+
+  // session_open.cpp
+  Status recover_rows();
+  Status end_leftovers();
+  Status load_tables();
+  Status choose_start();
+  Result<mysql::Connection*> control();
+  Result<mysql::Connection*> target_catalog();
+  Result<mysql::Connection*> source_catalog();
+  Result<mysql::Connection*> source_data();
+
+  // session.cpp
+  Status advance();
+  Status consume();
+  Result<bool> add_transaction(LogEvent& event);
+  Result<bool> add_rows(LogEvent& event, database::Transaction& transaction);
+  Result<TableUse*> use_of(uint64_t schema_id);
+  Result<bool> stream_piece(LogEvent& event);
+  void dispatch();
+  void send(uint32_t applier, std::shared_ptr<database::Group> group);
+  Status settle();
+  Status settle_hold();
+  Status settle_drain();
+  void finish(SessionEnd how);
+  void publish();
+  Status place_large_transaction(const LogEvent& event);
+  bool quiet() const { return flying_ == 0 && scheduler_.empty() && !streaming_; }
+  std::optional<Position> limit() const;
+  bool reached(const Position& position) const;
+  size_t idle_count() const;
+  bool may_dispatch();
+
+  // session_window.cpp
+  Position window_end() const;
+  Status close_window();
+  Status recheck(const std::vector<database::RecheckRow>& rows);
+  Result<std::string> recheck_sql(const database::RecheckRow& row, mysql::Connection& source,
+                                  mysql::Connection& target);
+  Status write_marker(const Position& end, bool strict, const std::string& sql_before);
+  Status become_strict();
+
+  // session_ddl.cpp
+  Result<bool> run_ddl(LogEvent& event);
+  Result<bool> run_statement(const database::DdlEvent& ddl, const Position& end);
+  Result<bool> carry_out(const database::DdlEvent& ddl, const mysql::DdlStatement& statement, const Position& end);
+  Result<bool> across_border(const database::DdlEvent& ddl, const mysql::DdlStatement& statement);
+  Status drop_tables(const database::DdlEvent& ddl, const std::vector<TableName>& tables);
+  Status need_copies(const std::vector<TableName>& tables, const std::string& reason);
+  void wait_for_copies();
+  Status look_for_copies();
+  void forget_definitions();
+
+  Job& job_;
+  std::shared_ptr<store::LogClient> client_;
+  SendGroup send_;
+  cluster::v1::ComponentDesired desired_;
+  std::optional<SessionEnd> ended_;
+
+  std::unique_ptr<mysql::Connection> control_, target_catalog_, source_catalog_, source_data_;
+  std::vector<std::shared_ptr<database::Applier>> appliers_;
+  database::Definitions definitions_;
+  database::DdlRunner ddl_;
+  Windows windows_;
+  std::vector<database::TableRow> tables_;
+
+  LogEvents events_;
+  std::deque<LogEvent> queue_;
+  database::Scheduler scheduler_;
+  database::Watermark watermark_;
+  std::unordered_map<uint64_t, TableUse> uses_;
+  std::vector<bool> idle_;
+  size_t flying_ = 0;
+  bool streaming_ = false;  // pieces of one transaction are under way
+  bool streaming_plainly_ = false;
+  std::string store_address_;
+
+  Position start_;
+  Position consumed_;  // end of the last event that was taken from the queue
+  Position seen_;      // the Store has delivered everything up to here
+  Position item_end_;  // what the Store held when nothing was left to read
+  bool item_caught_up_ = false;
+  Position source_end_;
+  int64_t source_asked_us_ = 0;
+  Clock::time_point heard_;
+  Position persisted_;  // greatest low watermark in a committed row
+  Position told_durable_;
+  Clock::time_point checkpointed_, told_at_, looked_at_;
+  int64_t caught_up_us_ = 0;
+
+  bool window_ = true;
+  bool window_closed_ = false;
+  Position extended_end_;  // end of the last reading of rows again
+  uint64_t marker_seq_ = 1;
+  int recheck_rounds_ = 0;
+
+  bool blocked_ = false;                   // the event at the front waits for copies
+  std::map<TableName, uint32_t> awaited_;  // tables, and the round that their copy must exceed
+  std::optional<SessionEnd> leaving_;      // nothing new is dispatched; ends when nothing is in flight
+  Clock::time_point leaving_since_;
+  std::optional<SessionEnd> finishing_;
+  uint64_t hold_seen_ = 0;  // id of the hold that is served
+  bool hold_over_ = false;  // its patience is over
+  Clock::time_point hold_until_;
+  double throttle_tokens_ = 0;
+  Clock::time_point throttle_at_;
+};
+
+}  // namespace sluice::agents

@@ -1,0 +1,215 @@
+// Session: DDL, and tables that must be copied again.
+#include <algorithm>
+
+#include "agents/components/incr_sync/session.hpp"
+#include "core/log.hpp"
+#include "engines/mysql/catalog.hpp"
+#include "engines/mysql/sql_text.hpp"
+
+namespace sluice::agents {
+namespace {
+
+using namespace std::chrono_literals;
+using mysql::DdlKind;
+constexpr std::string_view kLog = "incr_sync";
+constexpr auto kLookPause = std::chrono::seconds(1);
+constexpr uint32_t kCopyRoundsMax = 10;
+constexpr size_t kStatementShown = 500;
+
+bool is_view(DdlKind kind) {
+  return kind == DdlKind::kCreateView || kind == DdlKind::kAlterView || kind == DdlKind::kDropView;
+}
+
+bool is_rename(const mysql::DdlStatement& statement) {
+  return std::any_of(statement.tables.begin(), statement.tables.end(),
+                     [](const mysql::DdlTable& table) { return !table.rename_to.table.empty(); });
+}
+
+}  // namespace
+
+void Session::forget_definitions() {
+  definitions_.forget();
+  uses_.clear();
+}
+
+// False: the event has to wait. Everything before it is committed.
+Result<bool> Session::run_ddl(LogEvent& event) {
+  for (const database::DdlEvent& ddl : event.ddl) {
+    SLUICE_ASSIGN(const bool done, run_statement(ddl, event.end));
+    if (!done) return false;
+  }
+  return true;
+}
+
+Result<bool> Session::run_statement(const database::DdlEvent& ddl, const Position& end) {
+  auto parsed = mysql::parse_ddl(ddl.sql, ddl.database, ddl.sql_mode);
+  if (!parsed.ok()) return parsed.error().with_position(end.to_string());
+  const mysql::DdlStatement& statement = *parsed;
+  const auto in_scope = [&](const TableName& name) {
+    return !name.table.empty() && job_.mapping.includes(name.database, name.table);
+  };
+  const bool concerned = std::any_of(statement.tables.begin(), statement.tables.end(), [&](const auto& table) {
+    return in_scope(table.source) || in_scope(table.rename_to);
+  });
+  switch (statement.kind) {
+    case DdlKind::kPassedOver:
+    case DdlKind::kTransaction:
+      return true;
+    case DdlKind::kDataChange:
+      if (!concerned) return true;
+      return Error(ErrorCode::STATEMENT_IN_LOG, ddl.sql.substr(0, kStatementShown),
+                   statement.tables[0].source.to_string(), end.to_string());
+    case DdlKind::kUnknown:
+      if (!ddl.database.empty() && !job_.mapping.includes_database(ddl.database)) return true;
+      if (job_.ddl.policy == database::DdlPolicy::kSkip) return true;
+      return Error(ErrorCode::UNSUPPORTED, "a statement that is not understood: " + ddl.sql.substr(0, kStatementShown),
+                   ddl.database, end.to_string());
+    default:
+      break;
+  }
+  if (statement.temporary || (!statement.tables.empty() && !concerned)) return true;
+  // Views are created from the source when the window is closed.
+  if (window_ && is_view(statement.kind)) return true;
+  if (window_ && statement.kind == DdlKind::kCreateDatabase) {
+    SLUICE_ASSIGN(auto* target, target_catalog());
+    if (mysql::show_create_database(*target, job_.mapping.target_database_of(statement.database)).ok()) return true;
+  }
+  const DdlVerdict verdict = windows_.ddl(statement, job_.mapping, end);
+  switch (verdict.what) {
+    case DdlVerdict::What::kSkip:
+      return true;
+    case DdlVerdict::What::kWait:
+      for (const auto& table : statement.tables) {
+        for (const TableName& name : {table.source, table.rename_to}) {
+          if (in_scope(name) && windows_.contains(name)) awaited_[name] = 0;
+        }
+      }
+      wait_for_copies();
+      return false;
+    case DdlVerdict::What::kNeedsCopy:
+      SLUICE_TRY(need_copies(verdict.tables, statement.needs_copy ? statement.needs_copy_reason
+                                                                  : "its definition changed while it was copied"));
+      return false;
+    case DdlVerdict::What::kDropOnly:
+      SLUICE_TRY(drop_tables(ddl, verdict.tables));
+      return true;
+    case DdlVerdict::What::kApply:
+      break;
+  }
+  return carry_out(ddl, statement, end);
+}
+
+Result<bool> Session::carry_out(const database::DdlEvent& ddl, const mysql::DdlStatement& statement,
+                                const Position& end) {
+  SLUICE_ASSIGN(auto* connection, control());
+  auto outcome = ddl_.run(ddl, statement, window_, *connection);
+  if (!outcome.ok()) {
+    if (outcome.error().code() == ErrorCode::UNSUPPORTED && is_rename(statement)) return across_border(ddl, statement);
+    return outcome.error().with_position(end.to_string());
+  }
+  if (*outcome == database::DdlOutcome::kApplied) job_.change([](IncrProgress& progress) { ++progress.ddl; });
+  if (statement.kind == DdlKind::kDropTable) {
+    for (const auto& table : statement.tables) windows_.forget(table.source);
+  }
+  forget_definitions();
+  return true;
+}
+
+// RENAME over the border of the project's scope: what leaves is dropped, what enters is copied with its rows.
+Result<bool> Session::across_border(const database::DdlEvent& ddl, const mysql::DdlStatement& statement) {
+  const auto in_scope = [&](const TableName& name) {
+    return !name.table.empty() && job_.mapping.includes(name.database, name.table);
+  };
+  std::vector<TableName> enter, leave;
+  for (const auto& table : statement.tables) {
+    if (in_scope(table.rename_to)) enter.push_back(table.rename_to);
+  }
+  for (const auto& table : statement.tables) {
+    if (in_scope(table.source) && std::find(enter.begin(), enter.end(), table.source) == enter.end())
+      leave.push_back(table.source);
+  }
+  if (!leave.empty()) SLUICE_TRY(drop_tables(ddl, leave));
+  if (enter.empty()) return true;
+  SLUICE_TRY(need_copies(enter, "it was renamed into the project's scope"));
+  return false;
+}
+
+Status Session::drop_tables(const database::DdlEvent& ddl, const std::vector<TableName>& tables) {
+  if (tables.empty()) return {};
+  database::DdlEvent drop = ddl;
+  drop.sql = "DROP TABLE IF EXISTS ";
+  drop.position += "d";
+  for (size_t i = 0; i < tables.size(); ++i) drop.sql += (i > 0 ? ", " : "") + mysql::quote_table(tables[i]);
+  drop.sql_mode = 0;
+  SLUICE_ASSIGN(const auto statement, mysql::parse_ddl(drop.sql, drop.database, 0));
+  SLUICE_ASSIGN(auto* connection, control());
+  SLUICE_ASSIGN(const auto outcome, ddl_.run(drop, statement, true, *connection));
+  if (outcome == database::DdlOutcome::kApplied) job_.change([](IncrProgress& progress) { ++progress.ddl; });
+  for (const TableName& table : tables) windows_.forget(table);
+  forget_definitions();
+  return {};
+}
+
+// The coordinator has these tables copied again; the event that asked for it stays at the front and is looked at anew
+// when the copies are finished: their windows then begin behind it.
+Status Session::need_copies(const std::vector<TableName>& tables, const std::string& reason) {
+  SLUICE_ASSIGN(auto* connection, control());
+  std::vector<std::string> names;
+  for (const TableName& table : tables) {
+    if (windows_.round(table) >= kCopyRoundsMax)
+      return Error(ErrorCode::COPY_ROUNDS_EXHAUSTED, reason, table.to_string());
+    database::TableRow row;
+    row.source = table;
+    row.target = job_.mapping.target_of(table.database, table.table);
+    for (const database::TableRow& known : tables_) {
+      if (known.source == table) row = known;
+    }
+    row.state = database::TableState::kNeedsCopy;
+    SLUICE_TRY(database::write_table(*connection, job_.apply.owner, row));
+    awaited_[table] = row.round;
+    names.push_back(windows_.next_round(table));
+    log::warn(kLog, "a table is copied again",
+              {{"error", Error(ErrorCode::TABLE_NEEDS_COPY, reason, table.to_string())}});
+  }
+  SLUICE_TRY(load_tables());
+  job_.change([&](IncrProgress& progress) { progress.needs_copy = names; });
+  blocked_ = true;
+  return {};
+}
+
+// Tables whose copy is not finished: asked for again when nobody has begun it.
+void Session::wait_for_copies() {
+  blocked_ = true;
+  std::vector<std::string> names;
+  for (const auto& row : tables_) {
+    if (awaited_.contains(row.source) && row.state == database::TableState::kNeedsCopy)
+      names.push_back(windows_.next_round(row.source));
+  }
+  job_.change([&](IncrProgress& progress) { progress.needs_copy = names; });
+}
+
+Status Session::look_for_copies() {
+  const auto now = Clock::now();
+  if (now - looked_at_ < kLookPause) return {};
+  looked_at_ = now;
+  SLUICE_ASSIGN(auto* connection, control());
+  SLUICE_ASSIGN(const auto rows, database::read_tables(*connection, job_.apply.owner));
+  for (const auto& [table, round] : awaited_) {
+    const auto row = std::find_if(rows.begin(), rows.end(), [&](const auto& r) { return r.source == table; });
+    if (row != rows.end() && row->state != database::TableState::kCopied) return {};
+    if (row != rows.end() && row->round <= round && round != 0) return {};
+  }
+  awaited_.clear();
+  blocked_ = false;
+  SLUICE_TRY(load_tables());
+  job_.change([](IncrProgress& progress) { progress.needs_copy.clear(); });
+  if (!window_ && compare_in_log(windows_.last_end(), watermark_.low()) > 0) {
+    window_ = true;
+    window_closed_ = false;
+    job_.change([](IncrProgress& progress) { progress.window_closed = false; });
+  }
+  log::info(kLog, "the copies are finished", {{"window_end", window_end().to_string()}});
+  return {};
+}
+
+}  // namespace sluice::agents

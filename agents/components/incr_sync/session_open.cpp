@@ -1,0 +1,173 @@
+// Session: take-over, recovery, connections.
+#include <algorithm>
+
+#include "agents/components/incr_sync/session.hpp"
+#include "core/log.hpp"
+#include "engines/mysql/sql_text.hpp"
+
+namespace sluice::agents {
+namespace {
+
+using database::CheckpointRow;
+constexpr std::string_view kLog = "incr_sync";
+// A row of the checkpoint table that belongs to no applier: how far the copy's window reaches and whether it is closed.
+constexpr uint32_t kMarker = 1'000'000;
+constexpr std::string_view kStrict = "strict";
+
+Result<mysql::Connection*> keep(std::unique_ptr<mysql::Connection>& place,
+                                const std::function<Result<std::unique_ptr<mysql::Connection>>()>& open) {
+  if (place && place->alive()) return place.get();
+  place.reset();
+  SLUICE_ASSIGN(place, open());
+  return place.get();
+}
+
+}  // namespace
+
+Result<mysql::Connection*> Session::control() {
+  return keep(control_, [this]() -> Result<std::unique_ptr<mysql::Connection>> {
+    mysql::ConnectOptions options;
+    options.multi_statements = true;
+    options.application = "sluice incr-sync control";
+    SLUICE_ASSIGN(auto connection,
+                  database::open_registered(job_.apply.target, options, job_.apply.owner, *job_.apply.lease));
+    SLUICE_TRY(connection->exec("SET SESSION foreign_key_checks=0"));
+    return connection;
+  });
+}
+
+Result<mysql::Connection*> Session::target_catalog() {
+  return keep(target_catalog_, [this] {
+    mysql::ConnectOptions options;
+    options.purpose = mysql::Purpose::kCatalog;
+    return database::open_registered(job_.apply.target, options, job_.apply.owner, *job_.apply.lease);
+  });
+}
+
+Result<mysql::Connection*> Session::source_catalog() {
+  return keep(source_catalog_, [this] {
+    mysql::ConnectOptions options;
+    options.purpose = mysql::Purpose::kCatalog;
+    return mysql::Connection::open(job_.source, options);
+  });
+}
+
+Result<mysql::Connection*> Session::source_data() {
+  return keep(source_data_, [this] { return mysql::Connection::open(job_.source, {}); });
+}
+
+Status Session::open() {
+  desired_ = job_.context.desired();
+  {
+    SLUICE_ASSIGN(auto plain, mysql::Connection::open(job_.apply.target, {}));
+    SLUICE_TRY(database::create_bookkeeping(*plain, job_.apply.owner.meta_database));
+  }
+  SLUICE_TRY(database::take_over(job_.apply.target, job_.apply.owner));
+  SLUICE_TRY(end_leftovers());
+  SLUICE_TRY(load_tables());
+  SLUICE_TRY(recover_rows());
+  SLUICE_ASSIGN(auto* connection, control());
+  SLUICE_TRY(ddl_.load_journal(*connection));
+  job_.change([this](IncrProgress& progress) {
+    progress.start = progress.start.empty() ? start_ : progress.start;
+    progress.applied = start_;
+    progress.window_closed = !window_;
+  });
+  log::info(kLog, "starts", {{"position", start_.to_string()}, {"window", window_ ? "open" : "closed"}});
+  return {};
+}
+
+// Connections of this epoch that an earlier session or process left behind: what they have under way ends first.
+Status Session::end_leftovers() {
+  SLUICE_ASSIGN(auto* connection, control());
+  const auto& owner = job_.apply.owner;
+  SLUICE_ASSIGN(const auto left,
+                connection->query("SELECT id FROM " + mysql::quote_table(owner.meta_database, "connection") +
+                                  " WHERE project = " + mysql::quoted(owner.project) + " AND component = " +
+                                  mysql::quoted(owner.component) + " AND epoch = " + std::to_string(owner.epoch)));
+  for (const auto& row : left.rows) {
+    const uint64_t id = std::strtoull(row[0].value_or("0").c_str(), nullptr, 10);
+    if (id != connection->id()) SLUICE_TRY(database::end_lost_connection(*connection, owner, id));
+  }
+  return {};
+}
+
+Status Session::load_tables() {
+  SLUICE_ASSIGN(auto* connection, control());
+  SLUICE_ASSIGN(tables_, database::read_tables(*connection, job_.apply.owner));
+  windows_.set(tables_);
+  definitions_.set_tables(tables_);
+  uses_.clear();
+  return {};
+}
+
+Status Session::recover_rows() {
+  SLUICE_ASSIGN(auto* connection, control());
+  const auto& owner = job_.apply.owner;
+  SLUICE_ASSIGN(auto rows, database::read_checkpoints(*connection, owner, true));
+  bool strict = false;
+  std::erase_if(rows, [&](const CheckpointRow& row) {
+    if (row.applier != kMarker) return false;
+    strict = std::find(row.applied.begin(), row.applied.end(), kStrict) != row.applied.end();
+    extended_end_ = row.low_watermark;
+    marker_seq_ = row.seq + 1;
+    return true;
+  });
+  database::Recovered recovered = database::recover(rows);
+  start_ = recovered.start;
+  if (!recovered.found) SLUICE_TRY(choose_start());
+  if (compare_in_log(start_, job_.acknowledged) < 0) {
+    log::warn(kLog, "the target lost acknowledged transactions; they are applied again",
+              {{"error", Error(ErrorCode::TARGET_LOST_COMMITS, "the rows are at " + start_.to_string(), owner.component,
+                               job_.acknowledged.to_string())}});
+    job_.acknowledged = start_;
+  }
+  // A table that was copied again after the window had been closed opens it once more.
+  window_ = !strict || compare_in_log(window_end(), start_) > 0;
+  watermark_ = database::Watermark(start_, std::move(recovered.known));
+  seen_ = consumed_ = persisted_ = start_;
+  std::vector<CheckpointRow> fresh;
+  for (uint32_t i = 0; i < job_.appliers; ++i)
+    fresh.push_back({i, owner.epoch, recovered.next_seq, start_, watermark_.applied_by(i)});
+  CheckpointRow marker{kMarker, owner.epoch, marker_seq_, extended_end_, {}};
+  if (strict) marker.applied.emplace_back(kStrict);
+  fresh.push_back(marker);
+  SLUICE_TRY(database::rewrite_checkpoints(*connection, owner, fresh));
+  for (uint32_t i = 0; i < job_.appliers; ++i) {
+    SLUICE_ASSIGN(auto applier, database::Applier::open(job_.apply, i, recovered.next_seq));
+    appliers_.push_back(std::move(applier));
+  }
+  idle_.assign(job_.appliers, true);
+  return {};
+}
+
+// Nothing was applied yet: the first window's start, else where the project says.
+Status Session::choose_start() {
+  start_ = windows_.first_start();
+  if (start_.empty() && job_.context.spec().has_start()) start_ = net::from_proto(job_.context.spec().start());
+  return {};
+}
+
+Status Session::write_marker(const Position& end, bool strict, const std::string& sql_before) {
+  SLUICE_ASSIGN(auto* connection, control());
+  CheckpointRow marker{kMarker, job_.apply.owner.epoch, marker_seq_, end, {}};
+  if (strict) marker.applied.emplace_back(kStrict);
+  std::string sql = "START TRANSACTION;" + sql_before;
+  if (!sql_before.empty()) sql += ';';
+  sql += database::checkpoint_sql(job_.apply.owner, marker, marker_seq_);
+  SLUICE_TRY(job_.apply.lease->check());
+  SLUICE_TRY(connection->exec_multi(sql));
+  SLUICE_TRY(job_.apply.lease->check());
+  SLUICE_TRY(connection->exec("COMMIT"));
+  ++marker_seq_;
+  return {};
+}
+
+void Session::attach(std::shared_ptr<store::LogClient> client, SendGroup send) {
+  client_ = std::move(client);
+  send_ = std::move(send);
+  store_address_ = desired_.store_address();
+  checkpointed_ = told_at_ = looked_at_ = throttle_at_ = Clock::now();
+}
+
+}  // namespace sluice::agents

@@ -1,0 +1,116 @@
+#include "agents/components/incr_sync/windows.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace sluice::agents {
+namespace {
+
+bool at_or_before(const Position& a, const Position& b) { return compare_in_log(a, b) <= 0; }
+
+}  // namespace
+
+void Windows::set(const std::vector<database::TableRow>& rows) {
+  tables_.clear();
+  for (const database::TableRow& row : rows) {
+    tables_[row.source] = {row.window_start, row.window_end, row.state == database::TableState::kCopied, row.round};
+  }
+}
+
+Windows::Place Windows::place(const TableName& source, const Position& end) const {
+  const auto found = tables_.find(source);
+  if (found == tables_.end()) return Place::kUnknown;
+  const Window& window = found->second;
+  if (!window.copied) return Place::kBusy;
+  if (!window.start.empty() && at_or_before(end, window.start)) return Place::kBefore;
+  if (!window.end.empty() && at_or_before(end, window.end)) return Place::kInside;
+  return Place::kAfter;
+}
+
+RowVerdict Windows::row(const TableName& source, const Position& end) const {
+  switch (place(source, end)) {
+    case Place::kBefore:
+      return RowVerdict::kSkip;
+    case Place::kBusy:
+      return RowVerdict::kWait;
+    default:
+      return RowVerdict::kApply;
+  }
+}
+
+DdlVerdict Windows::ddl(const mysql::DdlStatement& statement, const TableMapping& mapping, const Position& end) const {
+  using What = DdlVerdict::What;
+  std::vector<TableName> skipped, inside, applied, all;
+  bool busy = false;
+  auto look = [&](const TableName& name) {
+    if (name.table.empty() || !mapping.includes(name.database, name.table)) return;
+    all.push_back(name);
+    switch (place(name, end)) {
+      case Place::kBefore:
+        skipped.push_back(name);
+        break;
+      case Place::kInside:
+        inside.push_back(name);
+        break;
+      case Place::kBusy:
+        busy = true;
+        break;
+      default:
+        applied.push_back(name);
+    }
+  };
+  for (const mysql::DdlTable& table : statement.tables) {
+    look(table.source);
+    look(table.rename_to);
+  }
+  if (busy) return {What::kWait, {}};
+  if (statement.needs_copy && skipped.size() < all.size()) {
+    std::vector<TableName> tables = inside;
+    tables.insert(tables.end(), applied.begin(), applied.end());
+    return {What::kNeedsCopy, std::move(tables)};
+  }
+  if (all.empty() || (skipped.empty() && inside.empty())) return {What::kApply, {}};
+  if (skipped.size() == all.size()) return {What::kSkip, {}};
+  // DROP and TRUNCATE are exact at their own place: what comes after them is in the log.
+  if (statement.kind == mysql::DdlKind::kDropTable) {
+    inside.insert(inside.end(), applied.begin(), applied.end());
+    return {What::kDropOnly, std::move(inside)};
+  }
+  if (statement.kind == mysql::DdlKind::kTruncateTable) return {What::kApply, {}};
+  std::vector<TableName> tables = inside;
+  tables.insert(tables.end(), applied.begin(), applied.end());
+  return {What::kNeedsCopy, std::move(tables)};
+}
+
+Position Windows::first_start() const {
+  Position first;
+  for (const auto& [name, window] : tables_) {
+    if (window.start.empty()) continue;
+    if (first.empty() || compare_in_log(window.start, first) < 0) first = window.start;
+  }
+  return first;
+}
+
+Position Windows::last_end() const {
+  Position last;
+  for (const auto& [name, window] : tables_) {
+    if (compare_in_log(window.end, last) > 0) last = window.end;
+  }
+  return last;
+}
+
+void Windows::extend(const TableName& source, const Position& end) {
+  const auto found = tables_.find(source);
+  if (found != tables_.end() && compare_in_log(end, found->second.end) > 0) found->second.end = end;
+}
+
+uint32_t Windows::round(const TableName& source) const {
+  const auto found = tables_.find(source);
+  return found == tables_.end() ? 0 : found->second.round;
+}
+
+std::string Windows::next_round(const TableName& source) const {
+  return source.to_string() + "#" + std::to_string(round(source) + 1);
+}
+
+}  // namespace sluice::agents

@@ -1,0 +1,60 @@
+// Windows: each copied table's window (A, B] of log positions, and what it means for the table's events
+// (exactness.md section 3). Pure; one thread.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/position.hpp"
+#include "core/table_mapping.hpp"
+#include "engines/mysql/dialect/ddl.hpp"
+#include "sinks/database/bookkeeping.hpp"
+
+namespace sluice::agents {
+
+enum class RowVerdict : uint8_t { kSkip, kApply, kWait };
+
+struct DdlVerdict {
+  enum class What : uint8_t {
+    kSkip,  // the copies hold it already
+    kApply,
+    kDropOnly,   // only the tables of `tables` are dropped
+    kNeedsCopy,  // the tables of `tables` are copied again
+    kWait,       // a table of it is being copied
+  } what = What::kApply;
+  std::vector<TableName> tables;  // on the source
+};
+
+class Windows {
+ public:
+  void set(const std::vector<database::TableRow>& rows);
+  bool empty() const { return tables_.empty(); }
+
+  RowVerdict row(const TableName& source, const Position& end) const;
+  DdlVerdict ddl(const mysql::DdlStatement& statement, const TableMapping& mapping, const Position& end) const;
+
+  // The smallest A: where the log is read from at the first start. Empty when there is none.
+  Position first_start() const;
+  // The greatest B.
+  Position last_end() const;
+  // A row of the table was read again from the source: up to `end` the table has a window as a copied one has.
+  void extend(const TableName& source, const Position& end);
+  void forget(const TableName& source) { tables_.erase(source); }
+  bool contains(const TableName& source) const { return tables_.contains(source); }
+  // How the copy that is asked for is named: "db.table#round".
+  std::string next_round(const TableName& source) const;
+  uint32_t round(const TableName& source) const;
+
+ private:
+  struct Window {
+    Position start, end;
+    bool copied = false;
+    uint32_t round = 0;
+  };
+  enum class Place : uint8_t { kUnknown, kBefore, kInside, kAfter, kBusy };
+  Place place(const TableName& source, const Position& end) const;
+  std::map<TableName, Window> tables_;
+};
+
+}  // namespace sluice::agents

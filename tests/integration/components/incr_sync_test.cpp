@@ -1,0 +1,307 @@
+// Incr-Sync between real servers: strict following under load and faults, DDL, holds, idle sources.
+#include <cstdlib>
+#include <random>
+
+#include "tests/integration/components/incr_fixture.hpp"
+
+namespace sluice::agents {
+namespace {
+
+const char* const kTables =
+    "CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, u INT NULL, v VARCHAR(100), d DECIMAL(12,3), f DOUBLE, "
+    "  ts TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3), UNIQUE KEY (u));"
+    "CREATE TABLE app.names (name VARCHAR(50) NOT NULL PRIMARY KEY, n INT) COLLATE utf8mb4_unicode_ci;"
+    "CREATE TABLE app.keyless (a INT, b VARCHAR(20), c FLOAT);"
+    "CREATE TABLE app.parent (id INT PRIMARY KEY, v INT) ENGINE=InnoDB;"
+    "CREATE TABLE app.child (id INT PRIMARY KEY, p INT, v INT, FOREIGN KEY (p) REFERENCES app.parent (id) "
+    "  ON DELETE CASCADE ON UPDATE CASCADE);"
+    "CREATE TABLE app.leaf (id INT PRIMARY KEY, c INT, FOREIGN KEY (c) REFERENCES app.child (id) ON DELETE SET NULL);"
+    "CREATE TABLE app.two (a INT NOT NULL, b VARCHAR(20) NOT NULL, v INT, e ENUM('x','y','z'), s SET('p','q'), "
+    "  bi BIT(9), PRIMARY KEY (a, b));";
+
+uint64_t seed_of_run() {
+  const char* given = std::getenv("SLUICE_TEST_SEED");
+  return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+}
+
+// One session of the application: random transactions; statements that fail on the source are part of it.
+class Session {
+ public:
+  explicit Session(uint64_t seed) : random_(seed) {
+    connection_ = std::move(mysql::Connection::open(source_server().endpoint(), {})).value();
+    (void)connection_->exec("SET SESSION innodb_lock_wait_timeout=2");
+  }
+  void transaction() {
+    (void)connection_->exec("START TRANSACTION");
+    bool alive = true;
+    for (int64_t n = 1 + pick(5); n > 0 && alive; --n) {
+      auto done = connection_->exec(statement());
+      alive = done.ok() || done.error().code() != ErrorCode::DEADLOCK;
+    }
+    (void)connection_->exec(pick(15) == 0 ? "ROLLBACK" : "COMMIT");
+  }
+
+ private:
+  int64_t pick(int64_t below) { return static_cast<int64_t>(random_() % static_cast<uint64_t>(below)); }
+  std::string number(int64_t below) { return std::to_string(pick(below)); }
+  std::string maybe(int64_t below) { return pick(4) == 0 ? "NULL" : number(below); }
+  std::string name() {
+    static const char* const kNames[] = {"anna",         "Anna ", "ANNA",           "bob",
+                                         "\xc3\xa9mile", "emile", "str\xc3\xa4sse", "x y"};
+    return "'" + std::string(kNames[pick(8)]) + "'";
+  }
+  std::string statement() {
+    switch (pick(22)) {
+      case 0:
+      case 1:
+        return "INSERT INTO app.t (id, u, v, d, f) VALUES (" + number(200) + "," + maybe(300) + ",'v" + number(9) +
+               "'," + number(1000) + ".5," + number(1000) + "/7e0)";
+      case 2:
+        return "INSERT INTO app.t (u, v) VALUES (" + maybe(300) + ",'auto'),(" + maybe(300) + ",NULL)";
+      case 3:
+      case 4:
+        return "UPDATE app.t SET v = CONCAT('w', " + number(100) + "), d = d + 1 WHERE id = " + number(200);
+      case 5:
+        return "UPDATE app.t SET u = " + maybe(300) + " WHERE id = " + number(200);
+      case 6:
+        return "UPDATE app.t SET id = " + number(200) + " WHERE id = " + number(200);
+      case 7:
+        return "DELETE FROM app.t WHERE id = " + number(200);
+      case 8:
+        return "UPDATE app.t SET f = f + 0.1 WHERE id BETWEEN " + number(100) + " AND " + number(200);
+      case 9:
+        return "REPLACE INTO app.names VALUES (" + name() + "," + number(100) + ")";
+      case 10:
+        return "DELETE FROM app.names WHERE name = " + name();
+      case 11:
+        return "UPDATE app.names SET name = " + name() + ", n = n + 1 WHERE name = " + name();
+      case 12:
+        return "INSERT INTO app.keyless VALUES (" + maybe(3) + ",'k" + number(2) + "'," + number(3) + "/3)";
+      case 13:
+        return pick(2) == 0 ? "DELETE FROM app.keyless WHERE a = " + number(3) + " LIMIT 1"
+                            : "UPDATE app.keyless SET b = 'u" + number(3) + "' WHERE a = " + number(3) + " LIMIT 2";
+      case 14:
+        return "INSERT INTO app.parent VALUES (" + number(30) + "," + number(9) + ")";
+      case 15:
+        return "INSERT INTO app.child VALUES (" + number(100) + "," + maybe(30) + "," + number(9) + ")";
+      case 16:
+        return "INSERT INTO app.leaf VALUES (" + number(200) + "," + maybe(100) + ")";
+      case 17:
+        return pick(3) == 0 ? "DELETE FROM app.parent WHERE id = " + number(30)
+                            : "UPDATE app.parent SET v = v + 1 WHERE id = " + number(30);
+      case 18:
+        return "UPDATE app.parent SET id = " + number(30) + " WHERE id = " + number(30);
+      case 19:
+        return pick(2) == 0 ? "DELETE FROM app.child WHERE id = " + number(100)
+                            : "UPDATE app.child SET p = " + maybe(30) + " WHERE id = " + number(100);
+      case 20:
+        return "INSERT INTO app.two VALUES (" + number(20) + "," + name() + "," + number(9) + ",'y','p,q',b'101') " +
+               "ON DUPLICATE KEY UPDATE v = v + 1, e = 'z'";
+      default:
+        return "DELETE FROM app.two WHERE a = " + number(20) + " LIMIT 1";
+    }
+  }
+  std::mt19937_64 random_;
+  std::unique_ptr<mysql::Connection> connection_;
+};
+
+class Load {
+ public:
+  Load(uint64_t seed, int sessions, int transactions) {
+    for (int i = 0; i < sessions; ++i) {
+      threads_.emplace_back([seed, i, transactions] {
+        Session session(seed + static_cast<uint64_t>(i));
+        for (int n = 0; n < transactions; ++n) session.transaction();
+      });
+    }
+  }
+  ~Load() { wait(); }
+  void wait() {
+    for (auto& thread : threads_) thread.join();
+    threads_.clear();
+  }
+
+ private:
+  std::vector<std::thread> threads_;
+};
+
+TEST_F(IncrSyncTest, FollowsConcurrentLoadExactly) {
+  const uint64_t seed = seed_of_run();
+  SCOPED_TRACE("SLUICE_TEST_SEED=" + std::to_string(seed));
+  both(kTables);
+  start_store();
+  start_incr();
+  Load(seed, 4, 400).wait();
+  drain();
+  expect_equal();
+  EXPECT_GT(status().incr_sync().transactions(), 0U);
+}
+
+TEST_F(IncrSyncTest, TargetConnectionsDieAgainAndAgain) {
+  const uint64_t seed = seed_of_run();
+  SCOPED_TRACE("SLUICE_TEST_SEED=" + std::to_string(seed));
+  both(kTables);
+  start_store();
+  start_incr();
+  {
+    Load load(seed, 3, 500);
+    std::mt19937_64 random(seed);
+    for (int i = 0; i < 12; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50 + random() % 200));
+      for (const auto& row : target_server().query(
+               "SELECT id FROM information_schema.processlist WHERE user = 'sluice' AND id <> CONNECTION_ID()")) {
+        if (random() % 2 == 0) (void)target_server().try_sql("KILL " + *row[0]);
+      }
+    }
+  }
+  drain();
+  expect_equal();
+}
+
+TEST_F(IncrSyncTest, RestartsWithAnotherNumberOfWriters) {
+  const uint64_t seed = seed_of_run();
+  SCOPED_TRACE("SLUICE_TEST_SEED=" + std::to_string(seed));
+  both(kTables);
+  start_store();
+  Load load(seed, 3, 600);
+  uint64_t epoch = 0;
+  for (uint32_t writers : {4U, 1U, 7U, 2U}) {
+    start_incr(++epoch, [&](cluster::v1::ComponentBoot& boot) { boot.mutable_spec()->set_writers(writers); });
+    std::this_thread::sleep_for(300ms);
+    auto ended = incr_->stop();
+    ASSERT_TRUE(ended.ok()) << ended.error().to_string();
+  }
+  load.wait();
+  start_incr(++epoch);
+  drain();
+  expect_equal();
+}
+
+TEST_F(IncrSyncTest, AnIdleOrFilteredSourceStillAdvances) {
+  both("CREATE TABLE app.t (id INT PRIMARY KEY)");
+  source_server().sql("CREATE DATABASE IF NOT EXISTS elsewhere; CREATE TABLE IF NOT EXISTS elsewhere.x (id INT)");
+  start_store();
+  auto& component = start_incr();
+  source("INSERT INTO t VALUES (1)");
+  for (int i = 0; i < 20; ++i) source_server().sql("INSERT INTO elsewhere.x VALUES (1)");
+  const Position end = source_end();
+  ASSERT_TRUE(component.wait_status(
+      [&](const ComponentStatus& status) {
+        return compare_in_log(net::from_proto(status.incr_sync().applied()), end) >= 0;
+      },
+      10s));
+  EXPECT_TRUE(wait_until(
+      [&] {
+        const auto rows =
+            target_server().query("SELECT MAX(low_watermark) FROM sluice.checkpoint WHERE applier < 1000");
+        auto low = Position::parse(rows[0][0].value_or(""));
+        return low.ok() && compare_in_log(*low, end) >= 0;
+      },
+      10s));
+  EXPECT_TRUE(
+      component.wait_status([](const ComponentStatus& status) { return status.incr_sync().lag_ms() == 0; }, 5s));
+  source_server().sql("DROP DATABASE elsewhere");
+}
+
+TEST_F(IncrSyncTest, ASmallTransactionDoesNotWait) {
+  both("CREATE TABLE app.t (id INT PRIMARY KEY)");
+  start_store();
+  auto& component = start_incr();
+  source("INSERT INTO t VALUES (0)");
+  ASSERT_TRUE(wait_until([&] { return target_server().query_value("SELECT COUNT(*) FROM app.t") == "1"; }));
+  std::vector<int64_t> times;
+  for (int i = 1; i <= 30; ++i) {
+    const auto begun = std::chrono::steady_clock::now();
+    source("INSERT INTO t VALUES (" + std::to_string(i) + ")");
+    ASSERT_TRUE(wait_until(
+        [&] { return target_server().query_value("SELECT COUNT(*) FROM app.t") == std::to_string(i + 1); }, 10s, 1ms));
+    times.push_back(
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun).count());
+  }
+  std::sort(times.begin(), times.end());
+  RecordProperty("median_ms", static_cast<int>(times[15]));
+  (void)component;
+}
+
+TEST_F(IncrSyncTest, AHoldStopsAtExactlyTheAskedPosition) {
+  both("CREATE TABLE app.t (id INT PRIMARY KEY)");
+  start_store();
+  auto& component = start_incr();
+  source("INSERT INTO t VALUES (1)");
+  component.desire([](ComponentDesired& desired) {
+    desired.mutable_hold()->set_id(5);
+    desired.mutable_hold()->set_patience_ms(60'000);
+  });
+  auto answered = [](const ComponentStatus& status) {
+    return status.incr_sync().hold().id() == 5 && status.incr_sync().hold().paused();
+  };
+  ASSERT_TRUE(component.wait_status(answered, 20s));
+  source("INSERT INTO t VALUES (2); INSERT INTO t VALUES (3)");
+  const Position to = source_end();
+  source("INSERT INTO t VALUES (4)");
+  component.desire([&](ComponentDesired& desired) { *desired.mutable_hold()->mutable_apply_to() = net::to_proto(to); });
+  ASSERT_TRUE(component.wait_status(
+      [&](const ComponentStatus& status) {
+        return answered(status) && net::from_proto(status.incr_sync().hold().applied()).offset == to.offset;
+      },
+      20s));
+  EXPECT_EQ(target_server().query_value("SELECT MAX(id) FROM app.t"), "3");
+  component.desire([](ComponentDesired& desired) { desired.clear_hold(); });
+  EXPECT_TRUE(wait_until([&] { return target_server().query_value("SELECT MAX(id) FROM app.t") == "4"; }));
+  drain();
+}
+
+TEST_F(IncrSyncTest, DdlIsAppliedInItsPlace) {
+  both("CREATE TABLE app.t (id INT PRIMARY KEY, v INT)");
+  start_store();
+  auto& component = start_incr();
+  source(
+      "INSERT INTO t VALUES (1, 1);"
+      "ALTER TABLE t ADD COLUMN w VARCHAR(20) NOT NULL DEFAULT 'new' AFTER id;"
+      "INSERT INTO t VALUES (2, 'two', 2); UPDATE t SET w = 'one' WHERE id = 1;"
+      "CREATE TABLE n (id INT PRIMARY KEY, ts TIMESTAMP DEFAULT '2020-01-01 00:00:00') ENGINE=InnoDB;"
+      "INSERT INTO n (id) VALUES (1), (2);"
+      "CREATE TABLE n2 LIKE n; INSERT INTO n2 SELECT * FROM n WHERE id = 1;"
+      "RENAME TABLE n TO tmp, n2 TO n, tmp TO n2;"
+      "INSERT INTO n (id) VALUES (77); DELETE FROM n2 WHERE id = 2;"
+      "ALTER TABLE t DROP COLUMN v, MODIFY w VARCHAR(30); INSERT INTO t VALUES (3, 'three');"
+      "TRUNCATE TABLE n2; INSERT INTO n2 (id) VALUES (9);"
+      "CREATE TABLE gone (id INT PRIMARY KEY); INSERT INTO gone VALUES (1); DROP TABLE gone;"
+      "CREATE TABLE sel AS SELECT id, w FROM t;"
+      "CREATE VIEW vw AS SELECT id FROM t; CREATE INDEX i ON t (w)");
+  drain();
+  expect_equal();
+  EXPECT_EQ(source_server().query("SHOW CREATE TABLE app.t")[0][1],
+            target_server().query("SHOW CREATE TABLE app.t")[0][1]);
+  EXPECT_EQ(target_server().query_value("SELECT COUNT(*) FROM app.vw"), "3");
+  EXPECT_GE(component.status().incr_sync().ddl(), 10U);
+}
+
+TEST_F(IncrSyncTest, ConflictsFailWithTheRowsName) {
+  both("CREATE TABLE app.t (id INT PRIMARY KEY, v INT)");
+  start_store();
+  start_incr();
+  target("INSERT INTO t VALUES (5, 0)");
+  source("INSERT INTO t VALUES (4, 1); INSERT INTO t VALUES (5, 1)");
+  auto ended = incr_->join();
+  ASSERT_FALSE(ended.ok());
+  EXPECT_EQ(ended.error().code(), ErrorCode::ROW_CONFLICT);
+  EXPECT_EQ(ended.error().object(), "app.t (id=5)");
+  EXPECT_EQ(target_server().query_value("SELECT COUNT(*) FROM app.t"), "2");
+}
+
+TEST_F(IncrSyncTest, ALargeTransactionIsStreamed) {
+  both("CREATE TABLE app.big (id INT PRIMARY KEY, v VARCHAR(2000))");
+  start_store();
+  start_incr(1, [](cluster::v1::ComponentBoot& boot) { boot.mutable_spec()->set_memory_bytes(24 << 20); });
+  source(
+      "INSERT INTO big VALUES (0, 'before');"
+      "START TRANSACTION; INSERT INTO big SELECT seq, REPEAT(CHAR(97 + seq % 26), 1500) FROM seq_1_to_20000;"
+      "UPDATE big SET v = REPEAT('z', 1800) WHERE id % 3 = 0; COMMIT;"
+      "INSERT INTO big VALUES (100000, 'after')");
+  drain();
+  expect_equal();
+}
+
+}  // namespace
+}  // namespace sluice::agents
