@@ -12,6 +12,7 @@
 #include "tests/support/compare.hpp"
 #include "tests/support/fake_component.hpp"
 #include "tests/support/mariadb.hpp"
+#include "tests/support/tcp_proxy.hpp"
 #include "tests/support/wait.hpp"
 
 namespace sluice::agents {
@@ -353,6 +354,114 @@ TEST_F(FullImport, NamedTablesAreCopiedAgain) {
   spec_.set_epoch(3);
   ASSERT_OK(run());
   EXPECT_EQ(meta("round", "table_state", "source_table = 't'"), "2");
+}
+
+// What Incr-Sync asks for; a process may have died after it had begun to empty the table.
+TEST_F(FullImport, AVoidCopyIsMadeAnew) {
+  both(kTable);
+  fill("t", 3000);
+  ASSERT_OK(run());
+  source().sql("UPDATE d.t SET x = 'changed' WHERE id < 100; DELETE FROM d.t WHERE id > 2000");
+  target().sql("DELETE FROM d.t WHERE id < 500; UPDATE sluice.table_state SET state = 'NEEDS_COPY' WHERE project = '" +
+               spec_.project_id() + "'");
+  spec_.set_epoch(2);
+  ASSERT_OK(run());
+  EXPECT_EQ(differences(), "");
+  EXPECT_EQ(meta("round", "table_state"), "2");
+}
+
+// Everything of a table without a key is as of one position, however long the copy takes.
+TEST_F(FullImport, ATableWithoutAKeyIsOneSnapshot) {
+  both("CREATE TABLE d.k (a INT, b INT, c VARCHAR(60))");
+  source().sql("INSERT INTO d.k SELECT seq % 7, 1, REPEAT('x', seq % 3) FROM d.seq_1_to_30000");
+  const auto before = source().query("SHOW MASTER STATUS");
+  spec_.set_throttle_rows_per_second(30'000);
+  const pid_t pid = fork_import();
+  ASSERT_TRUE(wait_until([&] {
+    return target().try_sql("SELECT 1 FROM sluice.table_state LIMIT 1") == 0 &&
+           meta("COUNT(*)", "table_state", "state = 'COPYING'") == "1";
+  }));
+  source().sql("DELETE FROM d.k WHERE a = 3; UPDATE d.k SET b = 2; INSERT INTO d.k VALUES (100, 1, '')");
+  EXPECT_EQ(wait_for_end(pid), 0);
+  EXPECT_EQ(target().query_value("SELECT CONCAT(COUNT(*), ',', SUM(b), ',', SUM(a = 3)) FROM d.k"), "30000,30000,4286");
+  EXPECT_EQ(meta("window_start = window_end", "table_state"), "1");
+  EXPECT_EQ(meta("window_start", "table_state").find(*before[0][0] + ":" + *before[0][1]), 0U);
+}
+
+TEST_F(FullImport, WithoutLoadDataByInsert) {
+  both(kTable);
+  both("CREATE TABLE d.k (a INT, b INT, c VARCHAR(60))");
+  fill("t", 20'000);
+  fill("k", 5'000);
+  target().sql("SET GLOBAL local_infile = 0");
+  const Status status = run();
+  target().sql("SET GLOBAL local_infile = 1");
+  ASSERT_OK(status);
+  EXPECT_EQ(differences(), "");
+}
+
+// Copies of child and parent run side by side, so a child may be there before its parent.
+TEST_F(FullImport, ForeignKeysOfTheTargetAreNotChecked) {
+  both(
+      "CREATE TABLE d.parent (id INT PRIMARY KEY); CREATE TABLE d.child (id INT PRIMARY KEY, p INT, "
+      "FOREIGN KEY (p) REFERENCES d.parent (id) ON DELETE CASCADE)");
+  source().sql(
+      "INSERT INTO d.parent SELECT seq FROM d.seq_1_to_2000; INSERT INTO d.child SELECT seq, 1 + seq % 2000 FROM "
+      "d.seq_1_to_20000");
+  ASSERT_OK(run());
+  EXPECT_EQ(differences(), "");
+}
+
+// The answer of a COMMIT is lost, or the COMMIT itself: the chunk row tells which, and no row is there twice.
+TEST_F(FullImport, ALostCommitIsDecidedByTheChunkRow) {
+  for (const auto action : {testing::OnPattern::kLoseAnswer, testing::OnPattern::kCutBefore}) {
+    SetUp();
+    both(kTable);
+    both("CREATE TABLE d.k (a INT, b INT, c VARCHAR(60))");
+    fill("t", 12'000);
+    fill("k", 2'000);
+    for (const char* table : {"d.t", "d.k"}) {
+      testing::TcpProxy proxy(target().port());
+      Endpoint through = target().endpoint();
+      through.port = proxy.port();
+      through.ssl_mode = SslMode::kDisabled;
+      *spec_.mutable_target() = net::to_proto(through);
+      spec_.clear_tables();
+      spec_.add_tables(table);
+      spec_.set_epoch(spec_.epoch() + 1);
+      proxy.when(testing::Direction::kToServer,
+                 "\x03"
+                 "COMMIT",
+                 action);  // the packet: READ COMMITTED is no match
+      ASSERT_OK(run());
+      EXPECT_TRUE(proxy.fired());
+    }
+    EXPECT_EQ(differences(), "");
+    EXPECT_EQ(meta("SUM(row_count)", "chunk", "source_table = 't'"), "12000");
+    EXPECT_EQ(meta("round", "table_state", "source_table = 'k'"), "2");
+  }
+}
+
+TEST_F(FullImport, ADeadlockVictimIsRetried) {
+  both(kTable);
+  fill("t", 20'000);
+  ASSERT_EQ(target().try_sql("SET GLOBAL innodb_lock_wait_timeout = 1"), 0U);
+  // Somebody else holds a row that the first chunk wants to write.
+  MariaDbServer& server = target();
+  server.sql("BEGIN; INSERT INTO d.t VALUES (10, 10, 'held')");
+  component_ = std::make_unique<FakeComponent>(spec_);
+  Status status;
+  std::thread import([&] { status = run_full_import(*component_); });
+  EXPECT_TRUE(component_->wait_status(
+      [](const cluster::v1::ComponentStatus& now) {
+        return now.state() == cluster::v1::RETRYING && now.error().code() == "DEADLOCK";
+      },
+      std::chrono::seconds(30)));
+  server.sql("ROLLBACK; SET GLOBAL innodb_lock_wait_timeout = 50");
+  import.join();
+  ASSERT_OK(status);
+  EXPECT_EQ(differences(), "");
+  EXPECT_EQ(component_->status().state(), cluster::v1::RUNNING);
 }
 
 TEST_F(FullImport, ManySmallTables) {
