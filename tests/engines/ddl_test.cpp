@@ -237,6 +237,8 @@ TEST(Ddl, LeavesForeignKeysOut) {
       {"CREATE TABLE t (FOREIGN KEY (a) REFERENCES p (id), a int, KEY (a))", "CREATE TABLE `b`.`t` ( a int, KEY (a))"},
       {"CREATE TABLE t (a int REFERENCES p(id) MATCH FULL ON UPDATE NO ACTION ON DELETE CASCADE COMMENT 'x', b int)",
        "CREATE TABLE `b`.`t` (a int  COMMENT 'x', b int)"},
+      {"CREATE TABLE t (a int REFERENCES p (id), FOREIGN KEY (a) REFERENCES p (id)) ENGINE=MyISAM",
+       "CREATE TABLE `b`.`t` (a int  ) ENGINE=InnoDB"},
       {"ALTER TABLE t ADD b int, ADD CONSTRAINT FOREIGN KEY (b) REFERENCES p (id), ADD c int",
        "ALTER TABLE `b`.`t` ADD b int , ADD c int"},
       {"ALTER TABLE t ADD FOREIGN KEY (b) REFERENCES p (id)", ""},

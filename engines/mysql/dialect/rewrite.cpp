@@ -47,6 +47,12 @@ bool is_whole_database(const TableMapping& mapping, const std::string& database)
   return whole;
 }
 
+std::string_view engine_name(const Analysis& analysis, ByteRange place) {
+  std::string_view name = analysis.tokens.sql.substr(place.begin, place.end - place.begin);
+  bool quoted = name.size() > 2 && (name.front() == '\'' || name.front() == '"' || name.front() == '`');
+  return quoted ? name.substr(1, name.size() - 2) : name;
+}
+
 class Rewriter {
  public:
   Rewriter(const Analysis& analysis, const TableMapping& mapping, const DdlRewriteOptions& options)
@@ -170,10 +176,19 @@ class Rewriter {
     return {};
   }
 
+  // Other engines take foreign keys in CREATE TABLE and forget them; the target's InnoDB would keep them.
+  bool engine_ignores_keys() const {
+    if (s_.kind != DdlKind::kCreateTable || a_.engines.empty()) return false;
+    std::string_view engine = engine_name(a_, a_.engines.front());
+    return !equal_ignoring_case(engine, "InnoDB") && !equal_ignoring_case(engine, "NDB") &&
+           !equal_ignoring_case(engine, "NDBCLUSTER");
+  }
+  bool leaves_key_out(const Item& item) const {
+    return options_.drop_foreign_keys || (item.parent && !in_scope(*item.parent)) || engine_ignores_keys();
+  }
   bool is_left_out(const Item& item) const {
     if (item.kind == ItemKind::kDropForeignKey) return options_.drop_foreign_keys;
-    if (item.kind != ItemKind::kForeignKey) return false;
-    return options_.drop_foreign_keys || (item.parent && !in_scope(*item.parent));
+    return item.kind == ItemKind::kForeignKey && leaves_key_out(item);
   }
 
   // False when no clause of an ALTER TABLE is left.
@@ -184,7 +199,7 @@ class Rewriter {
       for (const Item& item : list.items) {
         dropped.push_back(is_left_out(item));
         if (!dropped.back() && item.kind != ItemKind::kAlgorithm) ++left;
-        if (options_.drop_foreign_keys || (item.parent && !in_scope(*item.parent)))
+        if (leaves_key_out(item))
           for (const ByteRange& range : item.references) edits_.push_back({range, ""});
       }
       if (left == 0) {
@@ -273,12 +288,8 @@ Status engine_edits(std::vector<Edit>& edits, const Analysis& analysis) {
         "tables of engine " + analysis.foreign_engine + " hold no rows of their own and cannot be carried over",
         analysis.statement.tables.empty() ? "" : analysis.statement.tables.front().source.to_string());
   auto text = [&](ByteRange r) { return analysis.tokens.sql.substr(r.begin, r.end - r.begin); };
-  for (const ByteRange& range : analysis.engines) {
-    std::string_view engine = text(range);
-    if (engine.size() > 2 && (engine.front() == '\'' || engine.front() == '"' || engine.front() == '`'))
-      engine = engine.substr(1, engine.size() - 2);
-    if (!equal_ignoring_case(engine, "InnoDB")) edits.push_back({range, "InnoDB"});
-  }
+  for (const ByteRange& range : analysis.engines)
+    if (!equal_ignoring_case(engine_name(analysis, range), "InnoDB")) edits.push_back({range, "InnoDB"});
   for (const ByteRange& range : analysis.row_formats) {
     std::string_view option = text(range);
     std::string_view format = option.substr(option.find_last_of(" =\t\r\n") + 1);
