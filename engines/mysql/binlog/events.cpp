@@ -63,6 +63,15 @@ Result<FormatDescription> parse_format_description(std::string_view event_bytes)
 }
 
 namespace {
+void skip_databases(Cursor& cursor) {
+  constexpr uint8_t kTooMany = 254;  // no names follow
+  uint8_t count = cursor.u8();
+  for (uint8_t i = 0; i < count && count != kTooMany; ++i) {
+    while (!cursor.failed() && cursor.u8() != 0) {
+    }
+  }
+}
+
 // Reads the status variables of a QUERY up to the first that is not known: their block's length is given apart.
 void parse_status(Cursor cursor, Query* query) {
   while (!cursor.done() && !cursor.failed()) {
@@ -95,24 +104,15 @@ void parse_status(Cursor cursor, Query* query) {
       case 8:
         cursor.skip(2);
         break;
-      case 9:
-        cursor.skip(8);
-        break;
       case 10:
         cursor.skip(4);
         break;
       case 11:
         cursor.skip(cursor.u8()), cursor.skip(cursor.u8());
         break;
-      case 12: {
-        uint8_t count = cursor.u8();
-        if (count == 254) break;
-        for (uint8_t i = 0; i < count; ++i) {
-          while (!cursor.failed() && cursor.u8() != 0) {
-          }
-        }
+      case 12:
+        skip_databases(cursor);
         break;
-      }
       case 13:
       case 128:
         query->microseconds = static_cast<uint32_t>(cursor.fixed(3));
@@ -120,6 +120,7 @@ void parse_status(Cursor cursor, Query* query) {
       case 16:
         query->explicit_defaults = cursor.u8() != 0 ? 1 : 0;
         break;
+      case 9:
       case 17:
       case 129:
         cursor.skip(8);

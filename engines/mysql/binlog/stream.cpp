@@ -75,7 +75,38 @@ void EventStream::advance(const EventHeader& header) {
   offset_ = header.type == event::kFormatDescription ? header.log_pos : sum + ahead;
 }
 
+namespace {
+bool is_rows(uint8_t type) {
+  return (type >= event::kWriteRowsV1 && type <= event::kDeleteRowsV1) ||
+         (type >= event::kWriteRows && type <= event::kDeleteRows) || type == event::kPartialUpdateRows ||
+         (type >= event::kMariaWriteCompressed && type <= event::kMariaDeleteCompressedV2);
+}
+}  // namespace
+
+// Events that say nothing about data, and unknown ones.
+Status EventStream::other(const EventHeader& header) const {
+  switch (header.type) {
+    case 0:
+    case event::kStop:
+    case event::kIntvar:
+    case event::kRand:
+    case event::kUserVar:
+    case event::kIgnorable:
+    case event::kRowsQuery:
+    case event::kTransactionContext:
+    case event::kViewChange:
+    case event::kMariaAnnotate:
+    case event::kMariaCheckpoint:
+    case event::kMariaStartEncryption:
+      return {};
+    default:
+      if ((header.flags & event::kFlagIgnorable) != 0) return {};
+      return Error(ErrorCode::UNSUPPORTED, "events of type " + std::to_string(header.type) + " are not known");
+  }
+}
+
 Status EventStream::dispatch(const EventHeader& header, std::string_view body, bool in_payload) {
+  if (is_rows(header.type)) return rows(header, body);
   switch (header.type) {
     case event::kQuery:
       return query(header, body, false);
@@ -85,20 +116,6 @@ Status EventStream::dispatch(const EventHeader& header, std::string_view body, b
       return rotate(header, body);
     case event::kTableMap:
       return table_map(body);
-    case event::kWriteRowsV1:
-    case event::kUpdateRowsV1:
-    case event::kDeleteRowsV1:
-    case event::kWriteRows:
-    case event::kUpdateRows:
-    case event::kDeleteRows:
-    case event::kPartialUpdateRows:
-    case event::kMariaWriteCompressed:
-    case event::kMariaUpdateCompressed:
-    case event::kMariaDeleteCompressed:
-    case event::kMariaWriteCompressedV2:
-    case event::kMariaUpdateCompressedV2:
-    case event::kMariaDeleteCompressedV2:
-      return rows(header, body);
     case event::kXid:
       return commit(header);
     case event::kXaPrepare:
@@ -134,22 +151,8 @@ Status EventStream::dispatch(const EventHeader& header, std::string_view body, b
     case event::kBeginLoad:
     case event::kExecuteLoad:
       return statement_in_log("LOAD DATA");
-    case event::kStop:
-    case event::kIntvar:
-    case event::kRand:
-    case event::kUserVar:
-    case event::kIgnorable:
-    case event::kRowsQuery:
-    case event::kTransactionContext:
-    case event::kViewChange:
-    case event::kMariaAnnotate:
-    case event::kMariaCheckpoint:
-    case event::kMariaStartEncryption:
-    case 0:
-      return {};
     default:
-      if ((header.flags & event::kFlagIgnorable) != 0) return {};
-      return Error(ErrorCode::UNSUPPORTED, "events of type " + std::to_string(header.type) + " are not known");
+      return other(header);
   }
 }
 

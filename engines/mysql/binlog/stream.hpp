@@ -56,6 +56,7 @@ class EventStream {
   // stream.cpp: framing
   Status checked_event(std::string_view bytes);
   Status dispatch(const EventHeader& header, std::string_view body, bool in_payload);
+  Status other(const EventHeader& header) const;
   Result<std::string_view> strip_checksum(const EventHeader& header, std::string_view bytes) const;
   void advance(const EventHeader& header);
   Status rotate(const EventHeader& header, std::string_view body);

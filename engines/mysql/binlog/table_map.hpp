@@ -18,6 +18,10 @@ inline constexpr uint8_t kBit = 16, kTimestamp2 = 17, kDatetime2 = 18, kTime2 = 
 inline constexpr uint8_t kVarcharCompressed = 141, kVector = 242, kJson = 245, kNewDecimal = 246, kEnum = 247;
 inline constexpr uint8_t kSet = 248, kTinyBlob = 249, kMediumBlob = 250, kLongBlob = 251, kBlob = 252;
 inline constexpr uint8_t kVarString = 253, kString = 254, kGeometry = 255;
+inline bool is_blob(uint8_t type) {
+  return type == kBlob || type == kTinyBlob || type == kMediumBlob || type == kLongBlob || type == kBlobCompressed;
+}
+inline bool is_varchar(uint8_t type) { return type == kVarchar || type == kVarString || type == kVarcharCompressed; }
 }  // namespace wire
 
 struct MapColumn {

@@ -3,20 +3,11 @@
 #include <iterator>
 
 #include "engines/mysql/binlog/bytes.hpp"
-#include "engines/mysql/binlog/values.hpp"
 
 namespace sluice::mysql {
 
 namespace {
 constexpr uint32_t kBinaryCollation = 63;
-
-bool is_blob(uint8_t type) {
-  return type == wire::kBlob || type == wire::kTinyBlob || type == wire::kMediumBlob || type == wire::kLongBlob ||
-         type == wire::kBlobCompressed;
-}
-bool is_varchar(uint8_t type) {
-  return type == wire::kVarchar || type == wire::kVarString || type == wire::kVarcharCompressed;
-}
 
 // Whether a column of this definition is logged in this form.
 bool type_fits(const MapColumn& logged, const Column& column) {
@@ -55,16 +46,16 @@ bool type_fits(const MapColumn& logged, const Column& column) {
       return logged.type == wire::kString && logged.length == column.length;
     case ColumnType::kVarchar:
     case ColumnType::kVarbinary:
-      return is_varchar(logged.type);
+      return wire::is_varchar(logged.type);
     case ColumnType::kText:
     case ColumnType::kBlob:
-      return is_blob(logged.type);
+      return wire::is_blob(logged.type);
     case ColumnType::kEnum:
       return logged.type == wire::kEnum;
     case ColumnType::kSet:
       return logged.type == wire::kSet;
     case ColumnType::kJson:
-      return logged.type == wire::kJson || is_blob(logged.type);
+      return logged.type == wire::kJson || wire::is_blob(logged.type);
     case ColumnType::kGeometry:
       return logged.type == wire::kGeometry;
     case ColumnType::kUuid:
@@ -73,7 +64,7 @@ bool type_fits(const MapColumn& logged, const Column& column) {
     case ColumnType::kInet4:
       return logged.type == wire::kString && logged.length == 4;
     case ColumnType::kVector:
-      return logged.type == wire::kVector || is_varchar(logged.type);
+      return logged.type == wire::kVector || wire::is_varchar(logged.type);
   }
   return false;
 }
@@ -126,7 +117,7 @@ ColumnType logged_type(const MapColumn& column) {
     case wire::kVector:
       return ColumnType::kVector;
     default:
-      if (is_varchar(column.type)) return binary ? ColumnType::kVarbinary : ColumnType::kVarchar;
+      if (wire::is_varchar(column.type)) return binary ? ColumnType::kVarbinary : ColumnType::kVarchar;
       return binary ? ColumnType::kBlob : ColumnType::kText;
   }
 }
@@ -159,7 +150,7 @@ bool known_type(uint8_t type) {
     case wire::kVector:
       return true;
     default:
-      return is_varchar(type) || is_blob(type);
+      return wire::is_varchar(type) || wire::is_blob(type);
   }
 }
 
@@ -244,121 +235,6 @@ std::string mismatch(const TableMap& map, const TableSchema& schema, const Colla
     }
   }
   return {};
-}
-
-namespace {
-Packing integer_packing(ColumnType type, bool is_unsigned) {
-  switch (type) {
-    case ColumnType::kTinyInt:
-      return is_unsigned ? Packing::kUInt1 : Packing::kInt1;
-    case ColumnType::kSmallInt:
-      return is_unsigned ? Packing::kUInt2 : Packing::kInt2;
-    case ColumnType::kMediumInt:
-      return is_unsigned ? Packing::kUInt3 : Packing::kInt3;
-    case ColumnType::kInt:
-      return is_unsigned ? Packing::kUInt4 : Packing::kInt4;
-    default:
-      return is_unsigned ? Packing::kUInt8 : Packing::kInt8;
-  }
-}
-
-void plan_bytes(const MapColumn& logged, const Column& column, ColumnPlan* plan) {
-  bool blob = is_blob(logged.type) || logged.type == wire::kGeometry || logged.type == wire::kJson ||
-              logged.type == wire::kVector;
-  plan->length_bytes = static_cast<uint8_t>(blob ? logged.length : logged.length < 256 ? 1 : 2);
-  if (logged.type == wire::kVarcharCompressed || logged.type == wire::kBlobCompressed) {
-    plan->packing = Packing::kCompressedBytes;
-  } else if (logged.type == wire::kJson) {
-    plan->packing = Packing::kJson;
-  } else if (column.type == ColumnType::kBinary) {
-    plan->packing = Packing::kPaddedBytes;
-    plan->size = column.length;
-  } else if (column.type == ColumnType::kUuid || column.type == ColumnType::kInet6 ||
-             column.type == ColumnType::kInet4) {
-    plan->packing = column.type == ColumnType::kUuid    ? Packing::kUuid
-                    : column.type == ColumnType::kInet6 ? Packing::kInet6
-                                                        : Packing::kInet4;
-    plan->size = logged.length;
-  }
-}
-}  // namespace
-
-Result<std::vector<ColumnPlan>> plan_columns(const TableMap& map, const TableSchema& schema) {
-  std::vector<ColumnPlan> plans;
-  plans.reserve(map.columns.size());
-  for (size_t i = 0; i < map.columns.size(); ++i) {
-    const MapColumn& logged = map.columns[i];
-    const Column& column = schema.columns[i];
-    ColumnPlan plan;
-    plan.physical = column.physical();
-    plan.may_be_absent = column.generated;
-    switch (logged.type) {
-      case wire::kTiny:
-      case wire::kShort:
-      case wire::kInt24:
-      case wire::kLong:
-      case wire::kLongLong:
-        plan.packing = integer_packing(column.type, column.is_unsigned);
-        break;
-      case wire::kFloat:
-        plan.packing = Packing::kFloat;
-        break;
-      case wire::kDouble:
-        plan.packing = Packing::kDouble;
-        break;
-      case wire::kNewDecimal:
-        plan.packing = Packing::kDecimal;
-        plan.precision = logged.precision, plan.scale = logged.scale;
-        plan.size = static_cast<uint32_t>(values::decimal_size(logged.precision, logged.scale));
-        break;
-      case wire::kBit:
-        plan.packing = Packing::kBit;
-        plan.length_bytes = static_cast<uint8_t>((logged.length + 7) / 8);
-        break;
-      case wire::kYear:
-        plan.packing = Packing::kYear;
-        break;
-      case wire::kDate:
-      case wire::kNewDate:
-        plan.packing = Packing::kDate;
-        break;
-      case wire::kTime:
-        plan.packing = Packing::kTimeOld;
-        break;
-      case wire::kDatetime:
-        plan.packing = Packing::kDatetimeOld;
-        break;
-      case wire::kTimestamp:
-        plan.packing = Packing::kTimestampOld;
-        break;
-      case wire::kTime2:
-        plan.packing = Packing::kTime2, plan.scale = logged.scale;
-        break;
-      case wire::kDatetime2:
-        plan.packing = Packing::kDatetime2, plan.scale = logged.scale;
-        break;
-      case wire::kTimestamp2:
-        plan.packing = Packing::kTimestamp2, plan.scale = logged.scale;
-        break;
-      case wire::kEnum:
-      case wire::kSet:
-        plan.packing = Packing::kEnumOrSet;
-        plan.length_bytes = static_cast<uint8_t>(logged.length);
-        break;
-      default:
-        plan_bytes(logged, column, &plan);
-        break;
-    }
-    bool old_time = plan.packing == Packing::kTimeOld || plan.packing == Packing::kDatetimeOld ||
-                    plan.packing == Packing::kTimestampOld;
-    if (old_time && column.scale > 0) {
-      return Error(ErrorCode::UNSUPPORTED, "column " + column.name +
-                                               " keeps fractions of seconds in the old format; rebuild the table with "
-                                               "mysql56_temporal_format=ON (ALTER TABLE … FORCE)");
-    }
-    plans.push_back(plan);
-  }
-  return plans;
 }
 
 Result<TableSchema> Tables::describe(const TableMap& map) {
