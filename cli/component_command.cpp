@@ -3,7 +3,9 @@
 #include <cstdio>
 #include <string_view>
 
+#include "agents/components/checker/checker.hpp"
 #include "agents/components/full_import/full_import.hpp"
+#include "agents/components/incr_sync/incr_sync.hpp"
 #include "agents/components/precheck/precheck.hpp"
 #include "agents/components/runtime/component.hpp"
 #include "agents/components/store/store.hpp"
@@ -23,6 +25,8 @@ constexpr Kind kKinds[] = {
     {"store", agents::run_store},
     {"struct_transfer", agents::run_struct_transfer},
     {"full_import", agents::run_full_import},
+    {"incr_sync", agents::run_incr_sync},
+    {"checker", agents::run_checker},
 };
 
 }  // namespace
