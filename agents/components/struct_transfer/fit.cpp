@@ -20,6 +20,9 @@ std::string modern(std::string name) {
 }
 
 std::string column_misfit(const Column& from, const Column& to, bool exact) {
+  // MariaDB keeps JSON as text.
+  if (from.type == ColumnType::kJson && to.type == ColumnType::kText && modern(to.charset) == "utf8mb4")
+    return from.nullable && !to.nullable ? "is NOT NULL" : "";
   if (from.type != to.type || from.is_unsigned != to.is_unsigned)
     return "is " + shape(to) + " instead of " + shape(from);
   if (from.generated != to.generated) return to.generated ? "is generated" : "is not generated";

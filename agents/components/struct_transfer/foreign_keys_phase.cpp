@@ -133,8 +133,14 @@ class Views {
   }
 
   Status finish(Status status, const TableName& name, const TableName& target) {
-    if (status.ok()) s_.report(name, target, "VIEW");
-    return status;
+    if (!status.ok()) return status;
+    s_.report(name, target, "VIEW");
+    SLUICE_ASSIGN(auto warnings, s_.ddl->warnings());
+    constexpr uint32_t kNoSuchUser = 1449;
+    for (const auto& warning : warnings)
+      if (warning.code == kNoSuchUser)
+        s_.warn("view " + target.to_string() + " cannot be used before its definer exists: " + warning.message);
+    return {};
   }
 
   Session& s_;

@@ -85,7 +85,9 @@ class Parser {
         if (c_.take_op('@')) c_.skip();
       } else if (c_.take("SQL", "SECURITY")) {
         c_.skip();
-      } else if (any({"ONLINE", "OFFLINE", "IGNORE", "UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR"})) {
+      } else if (c_.take("IGNORE")) {
+        ignore_ = true;
+      } else if (any({"ONLINE", "OFFLINE", "UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR"})) {
         c_.skip();
       } else {
         break;
@@ -155,6 +157,10 @@ class Parser {
       if (!changed()) return;
       wait();
       analyse_alter_clauses(a_, c_, database_);
+      if (ignore_ && adds_unique_key() && !s_.needs_copy) {
+        s_.needs_copy = true;
+        s_.needs_copy_reason = "which of several equal rows ALTER IGNORE keeps depends on their order";
+      }
     } else if (c_.take("DATABASE") || c_.take("SCHEMA")) {
       s_.kind = DdlKind::kAlterDatabase;
       database(false);
@@ -167,6 +173,12 @@ class Parser {
     } else if (foreign_object()) {
       pass_over();
     }
+  }
+
+  bool adds_unique_key() const {
+    for (size_t i = c_.at(); i < a_.tokens.tokens.size(); ++i)
+      if (a_.tokens.is_word(i, "UNIQUE") || a_.tokens.is_word(i, "PRIMARY")) return true;
+    return false;
   }
 
   void options() { analyse_options(a_, c_); }
@@ -285,6 +297,7 @@ class Parser {
   Cursor c_;
   std::string_view database_;
   ByteRange verb_;
+  bool ignore_ = false;
 };
 
 // A statement in front of more text behind a ";" is more than one statement.

@@ -119,6 +119,21 @@ TEST_F(StructTransfer, CreatesTablesThenKeysViewsAndCounters) {
   EXPECT_EQ(create_text(*target_, "b.child"), create_text(*source_, "a.child"));
 }
 
+TEST_F(StructTransfer, MakesTablesOfAnyEngineTransactional) {
+  source_->sql(
+      "CREATE DATABASE a; CREATE TABLE a.aria (id int PRIMARY KEY, KEY (id) USING BTREE) ENGINE=Aria "
+      "TRANSACTIONAL=1 ROW_FORMAT=PAGE; CREATE TABLE a.memory (id int, KEY (id) USING HASH) ENGINE=MEMORY; "
+      "CREATE TABLE a.csv (id int NOT NULL, v varchar(10) NOT NULL) ENGINE=CSV; CREATE TABLE a.myisam (id int, "
+      "CONSTRAINT f FOREIGN KEY (id) REFERENCES aria (id)) ENGINE=MyISAM ROW_FORMAT=FIXED DELAY_KEY_WRITE=1 "
+      "MAX_ROWS=5; CREATE TABLE a.compressed (id int PRIMARY KEY) ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=4");
+  ASSERT_EQ(code(run(cluster::v1::TABLES)), "OK");
+  ASSERT_EQ(code(run(cluster::v1::FOREIGN_KEYS)), "OK");
+  EXPECT_EQ(target_->query_value("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA='b' AND "
+                                 "ENGINE='InnoDB'"),
+            "5");
+  EXPECT_EQ(create_text(*target_, "b.compressed"), create_text(*source_, "a.compressed"));
+}
+
 TEST_F(StructTransfer, RefusesWhatExists) {
   source_->sql("CREATE DATABASE a; CREATE TABLE a.t (id int PRIMARY KEY); CREATE TABLE a.u (id int PRIMARY KEY)");
   target_->sql("CREATE DATABASE b; CREATE TABLE b.t (id int PRIMARY KEY)");
@@ -273,6 +288,14 @@ TEST_F(StructTransfer, WarnsOfKeysAndViewsThatLeaveTheProject) {
   ASSERT_EQ(status_.warnings_size(), 2) << status_.DebugString();
   EXPECT_NE(status_.warnings(0).find("c.p is not part"), std::string::npos);
   EXPECT_NE(status_.warnings(1).find("view a.v"), std::string::npos);
+}
+
+TEST_F(StructTransfer, WarnsOfViewsWhoseDefinerIsMissing) {
+  source_->sql("CREATE USER IF NOT EXISTS ghost; CREATE DATABASE a; CREATE DEFINER=ghost VIEW a.v AS SELECT 1 AS x");
+  ASSERT_EQ(code(run(cluster::v1::TABLES)), "OK");
+  ASSERT_EQ(code(run(cluster::v1::FOREIGN_KEYS)), "OK");
+  ASSERT_EQ(status_.warnings_size(), 1) << status_.DebugString();
+  EXPECT_NE(status_.warnings(0).find("definer"), std::string::npos) << status_.warnings(0);
 }
 
 TEST_F(StructTransfer, AnOlderEpochIsRefused) {
