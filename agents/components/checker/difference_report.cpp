@@ -136,15 +136,32 @@ Result<DifferenceReport> DifferenceReport::create(const std::string& folder) {
   return report;
 }
 
+std::string DifferenceReport::path_of(const char* name) const { return (fs::path(folder_) / name).string(); }
+
 Status DifferenceReport::write_line(const std::string& json) {
-  difference_file_ = (fs::path(folder_) / kDifferences).string();
-  return write(lines_, difference_file_, json + "\n");
+  return write(lines_, path_of(kDifferences), json + "\n");
 }
-Status DifferenceReport::write_delete(const std::string& sql) {
-  return write(deletes_, (fs::path(folder_) / kDeletes).string(), sql);
+Status DifferenceReport::write_delete(const std::string& sql) { return write(deletes_, path_of(kDeletes), sql); }
+Status DifferenceReport::write_insert(const std::string& sql) { return write(inserts_, path_of(kInserts), sql); }
+
+DifferenceReport::Mark DifferenceReport::mark() {
+  const auto at = [](std::ofstream& file) { return file.is_open() ? static_cast<std::streamoff>(file.tellp()) : 0; };
+  return {at(lines_), at(deletes_), at(inserts_)};
 }
-Status DifferenceReport::write_insert(const std::string& sql) {
-  return write(inserts_, (fs::path(folder_) / kInserts).string(), sql);
+
+Status DifferenceReport::rewind(const Mark& mark) {
+  const auto cut = [this](std::ofstream& file, const char* name, std::streamoff size) -> Status {
+    if (!file.is_open()) return {};
+    file.close();
+    std::error_code error;
+    fs::resize_file(path_of(name), static_cast<uintmax_t>(size), error);
+    if (!error) file.open(path_of(name), std::ios::binary | std::ios::in | std::ios::out | std::ios::ate);
+    return error || !file ? Status(Error(ErrorCode::IO_ERROR, "cannot cut", path_of(name))) : Status();
+  };
+  table_.clear();
+  SLUICE_TRY(cut(lines_, kDifferences, mark.lines));
+  SLUICE_TRY(cut(deletes_, kDeletes, mark.deletes));
+  return cut(inserts_, kInserts, mark.inserts);
 }
 
 bool DifferenceReport::room_for(const TablePair& pair) {
@@ -238,11 +255,14 @@ Status DifferenceReport::add_surpluses(Sides& sides, const TablePair& pair, cons
 }
 
 Status DifferenceReport::finish() {
+  const bool any = lines_.is_open() && lines_.tellp() > 0;
   lines_.close();
+  if (any) difference_file_ = path_of(kDifferences);
   if (!deletes_.is_open() && !inserts_.is_open()) return {};
   deletes_.close();
   inserts_.close();
-  correction_file_ = (fs::path(folder_) / kCorrection).string();
+  if (!any) return {};
+  correction_file_ = path_of(kCorrection);
   std::ofstream out(correction_file_, std::ios::binary | std::ios::trunc);
   out << kHeader;
   for (const char* name : {kDeletes, kInserts}) {

@@ -30,6 +30,12 @@ class DifferenceReport {
   Status add_surpluses(Sides& sides, const TablePair& pair, const MultisetComparison& comparison);
   // Only numbers of rows were compared.
   Status add_counts(const TablePair& pair, const ChunkComparison& comparison);
+  // A place to go back to when the comparison of a table fails in its middle.
+  struct Mark {
+    std::streamoff lines = 0, deletes = 0, inserts = 0;
+  };
+  Mark mark();
+  Status rewind(const Mark& mark);
   // Puts the correction file together.
   Status finish();
 
@@ -43,6 +49,7 @@ class DifferenceReport {
   Status write_insert(const std::string& sql);
   Status add_row(Sides& sides, const TablePair& pair, const KeyDifference& difference);
   bool room_for(const TablePair& pair);
+  std::string path_of(const char* name) const;
 
   std::string folder_, difference_file_, correction_file_;
   std::ofstream lines_, deletes_, inserts_;

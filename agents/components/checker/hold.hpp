@@ -15,7 +15,7 @@ Status wait_for(ComponentContext& context, std::chrono::milliseconds time);
 
 struct HoldTimes {
   std::chrono::milliseconds pause{20'000};  // until Incr-Sync has paused
-  std::chrono::milliseconds apply{20'000};  // until it has applied up to the snapshot's position
+  std::chrono::milliseconds apply{40'000};  // until it has applied up to the snapshot's position
   // A snapshot opened later than this after the wish is not trusted: Incr-Sync's own patience is 60 s.
   std::chrono::milliseconds whole{45'000};
 };

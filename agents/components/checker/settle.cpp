@@ -1,6 +1,7 @@
 #include "agents/components/checker/settle.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "core/log.hpp"
 #include "engines/mysql/catalog.hpp"
@@ -11,8 +12,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int kRoundsMax = 12;
-constexpr int kIdleRoundsMax = 3;  // rounds in a row that settle nothing
-constexpr int kHoldsMax = 4;
+constexpr int kIdleRoundsMax = 3;                         // rounds in a row that settle nothing
+constexpr std::chrono::milliseconds kHoldPauseMax = 30s;  // a lag that ends gets another chance
 constexpr size_t kSurplusesMax = 100'000;
 
 }  // namespace
@@ -50,6 +51,7 @@ Status Settler::run() {
   if (options_.with_incremental) SLUICE_TRY(run_rounds());
   if (!pending_.empty()) SLUICE_TRY(run_final());
   for (const auto& [table, pending] : pending_) verdicts_[table].unsettled = true;
+  for (const auto& [table, cause] : causes_) warnings_.push_back(cause);
   return {};
 }
 
@@ -121,8 +123,11 @@ Status Settler::compare_again(Sides& sides, const TablePair& pair, Pending& pend
 // ---- the comparison that counts ----
 
 Status Settler::run_final() {
-  for (int attempt = 1; attempt <= kHoldsMax && !pending_.empty(); ++attempt) {
-    if (attempt > 1) SLUICE_TRY(wait_for(context_, 500ms * attempt));
+  std::optional<Error> failure;
+  auto pause = options_.hold_pause;
+  for (int attempt = 1; attempt <= options_.holds_max && !pending_.empty(); ++attempt) {
+    if (attempt > 1) SLUICE_TRY(wait_for(context_, pause));
+    if (attempt > 1) pause = std::min(pause * 3, kHoldPauseMax);
     auto status = read_changed_tables();
     if (status.ok() && !pending_.empty()) {
       auto sides = options_.with_incremental ? open_hold(context_, endpoints_, options_.hold) : open_sides(endpoints_);
@@ -131,8 +136,9 @@ Status Settler::run_final() {
     if (status.ok()) continue;
     if (!status.error().retryable() || status.error().code() == ErrorCode::CANCELLED) return status;
     log::warn("checker", "nothing could be compared at a hold", {{"attempt", attempt}, {"cause", status.error()}});
-    warnings_.push_back(status.error().to_string());
+    failure = status.error();
   }
+  if (!pending_.empty() && failure) warnings_.push_back(failure->to_string());
   return {};
 }
 
@@ -140,15 +146,19 @@ Status Settler::compare_finally(Sides& sides) {
   for (auto at = pending_.begin(); at != pending_.end();) {
     SLUICE_TRY(wait_for(context_, 0ms));
     auto& [table, pending] = *at;
+    const auto mark = report_.mark();
     auto verdict = compare_table(sides, pair_of(table), pending);
     if (!verdict.ok()) {
+      SLUICE_TRY(report_.rewind(mark));  // the table is compared once more
       if (!is_about_table(verdict.error())) return verdict.error();
-      warnings_.push_back(verdict.error().to_string());
+      log::warn("checker", "a table cannot be compared", {{"cause", verdict.error()}});
+      causes_[table] = verdict.error().to_string();
       pending = Pending{.whole = true, .changed = true};
       ++at;
       continue;
     }
     verdicts_[table] = *verdict;
+    causes_.erase(table);
     at = pending_.erase(at);
   }
   return {};

@@ -27,6 +27,8 @@ class Settler {
     bool counts_only = false;
     uint64_t memory_bytes = 0;
     HoldTimes hold;
+    int holds_max = 6;
+    std::chrono::milliseconds hold_pause{1000};  // before the second hold; it triples each time, up to 30 s
   };
   Settler(ComponentContext& context, TablePairs pairs, SideEndpoints endpoints, Options options, PendingTables pending,
           DifferenceReport& report);
@@ -57,6 +59,7 @@ class Settler {
   DifferenceReport& report_;
   std::map<size_t, TablePair> changed_;  // definitions that were read again
   std::map<size_t, Verdict> verdicts_;
+  std::map<size_t, std::string> causes_;  // why a table cannot be compared
   std::vector<std::string> warnings_;
 };
 

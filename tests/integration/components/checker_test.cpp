@@ -8,6 +8,7 @@
 
 #include "agents/components/checker/settle.hpp"
 #include "core/net/convert.hpp"
+#include "engines/mysql/catalog.hpp"
 #include "tests/support/compare.hpp"
 #include "tests/support/fake_component.hpp"
 #include "tests/support/mariadb.hpp"
@@ -351,11 +352,39 @@ TEST_F(CheckerTest, WithoutAnAnswerRowsAreUnsettledNeverEqual) {
   pending[1].keys.insert({"50"});
   auto report = checker::DifferenceReport::create(folder_.file("r"));
   ASSERT_TRUE(report.ok());
-  checker::Settler settler(component_, *pairs, endpoints, {.hold = {.pause = 50ms, .apply = 50ms}}, pending, *report);
+  checker::Settler settler(component_, *pairs, endpoints,
+                           {.hold = {.pause = 50ms, .apply = 50ms}, .holds_max = 2, .hold_pause = 50ms}, pending,
+                           *report);
   ASSERT_TRUE(settler.run().ok());
   EXPECT_TRUE(settler.verdicts().at(1).unsettled);
   EXPECT_FALSE(settler.warnings().empty());
   EXPECT_EQ(component_.status().checker().wish_hold(), 0U);
+}
+
+TEST_F(CheckerTest, AReportForgetsATableThatFailedInItsMiddle) {
+  both("CREATE TABLE d.t (id INT PRIMARY KEY, v INT)");
+  source_->sql("INSERT INTO d.t VALUES (1,1),(2,2),(3,3)");
+  const checker::SideEndpoints endpoints{source_->endpoint(), target_->endpoint(), component_.lease()};
+  auto sides = checker::open_sides(endpoints);
+  ASSERT_TRUE(sides.ok());
+  const auto schema = [](MariaDbServer& server) {
+    auto catalog = mysql::Connection::open(server.endpoint(), {.purpose = mysql::Purpose::kCatalog});
+    return *mysql::read_table(**catalog, {"d", "t"});
+  };
+  const auto on_target = schema(*target_);
+  const auto pair = checker::make_pair({"d", "t"}, {"d", "t"}, schema(*source_), &on_target);
+  const auto found = checker::compare_chunk(*sides, pair, {}, 10);
+  ASSERT_TRUE(found.ok());
+  EXPECT_EQ(found->difference_count, 3U);
+  auto report = checker::DifferenceReport::create(folder_.file("r"));
+  ASSERT_TRUE(report.ok());
+  const auto start = report->mark();
+  ASSERT_TRUE(report->add_rows(*sides, pair, *found).ok());
+  ASSERT_TRUE(report->rewind(start).ok());
+  ASSERT_TRUE(report->add_rows(*sides, pair, *found).ok());
+  ASSERT_TRUE(report->finish().ok());
+  run_file(report->correction_file());
+  EXPECT_EQ(compare_databases(*source_, *target_, {"d"}), std::vector<std::string>());
 }
 
 TEST_F(CheckerTest, ATableThatChangesItsDefinitionIsComparedAsItIsNow) {
