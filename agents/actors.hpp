@@ -12,7 +12,7 @@
 #include "sluice/cluster/v1/cluster.pb.h"
 
 namespace sluice::agents::full_import {
-struct ImportJob;      // components/full_import/import_job.hpp
+struct ImportJob;  // components/full_import/import_job.hpp
 struct ImportOutcome;
 }  // namespace sluice::agents::full_import
 

@@ -1,6 +1,6 @@
-// Bookkeeping in the target (exactness.md section 1): fence, connections, checkpoints, tables' windows, chunks, rechecks
-// and the DDL journal. Every function runs on the connection that it is given; none keeps state. All tables live in the
-// meta database and are transactional.
+// Bookkeeping in the target (exactness.md section 1): fence, connections, checkpoints, tables' windows, chunks,
+// rechecks and the DDL journal. Every function runs on the connection that it is given; none keeps state. All tables
+// live in the meta database and are transactional.
 #pragma once
 
 #include <map>
@@ -39,8 +39,8 @@ Status take_over(const Endpoint& target, const Owner&);
 Result<std::unique_ptr<mysql::Connection>> open_registered(const Endpoint& target, const mysql::ConnectOptions&,
                                                            const Owner&, const Lease&);
 
-// Ends one connection of this owner and epoch whose answers were lost, and returns when the server has let go of it: what
-// it had not committed is undone, what it committed can be read. `connection` is another one of the same owner.
+// Ends one connection of this owner and epoch whose answers were lost, and returns when the server has let go of it:
+// what it had not committed is undone, what it committed can be read. `connection` is another one of the same owner.
 Status end_lost_connection(mysql::Connection& connection, const Owner&, uint64_t id);
 
 // ---- checkpoints ----
@@ -57,8 +57,8 @@ Result<std::vector<std::string>> decode_applied(std::string_view text);
 Result<std::vector<CheckpointRow>> read_checkpoints(mysql::Connection&, const Owner&, bool for_update);
 // Under the fence, in one transaction: replaces all rows of the component by `rows` (with the owner's epoch).
 Status rewrite_checkpoints(mysql::Connection&, const Owner&, const std::vector<CheckpointRow>& rows);
-// The UPDATE of section 1, followed by a statement that fails (server error kGuardFailed) unless exactly one row matched;
-// for the end of a packet, before COMMIT. Statements are separated by ';', the last one has none.
+// The UPDATE of section 1, followed by a statement that fails (server error kGuardFailed) unless exactly one row
+// matched; for the end of a packet, before COMMIT. Statements are separated by ';', the last one has none.
 inline constexpr uint32_t kGuardFailed = 1242;
 std::string checkpoint_sql(const Owner&, const CheckpointRow& next, uint64_t expected_seq);
 
@@ -67,24 +67,24 @@ enum class TableState : uint8_t { kPending, kCopying, kCopied, kNeedsCopy };
 struct TableRow {
   TableName source, target;
   TableState state = TableState::kPending;
-  uint32_t round = 0;         // how often the copy was started
-  Position window_start;      // A
-  Position window_end;        // B, set with kCopied
-  bool keyless = false;       // copied in one snapshot: window_start == window_end
+  uint32_t round = 0;     // how often the copy was started
+  Position window_start;  // A
+  Position window_end;    // B, set with kCopied
+  bool keyless = false;   // copied in one snapshot: window_start == window_end
   uint64_t rows = 0, bytes = 0;
   double seconds = 0;
-  std::string definition;     // TableSchema::encode() of the source at A
-  std::string table_id;       // the source server's id of the table at A: shows TRUNCATE and RENAME; may be empty
+  std::string definition;  // TableSchema::encode() of the source at A
+  std::string table_id;    // the source server's id of the table at A: shows TRUNCATE and RENAME; may be empty
 };
 Result<std::vector<TableRow>> read_tables(mysql::Connection&, const Owner&);
 Result<std::optional<TableRow>> read_table_row(mysql::Connection&, const Owner&, const TableName& source);
 Status write_table(mysql::Connection&, const Owner&, const TableRow&);  // insert or replace, under the fence
 
 struct ChunkRow {
-  TableName table;            // source
+  TableName table;  // source
   uint32_t round = 0;
   uint64_t number = 0;
-  std::string range;          // Chunk::encode()
+  std::string range;  // Chunk::encode()
   uint64_t rows = 0, bytes = 0;
 };
 Result<std::vector<ChunkRow>> read_chunks(mysql::Connection&, const Owner&, const TableName&, uint32_t round);
@@ -97,8 +97,8 @@ std::string chunk_sql(const Owner&, const ChunkRow&);
 // ---- rows to be read again (section 3, cascades) ----
 struct RecheckRow {
   uint64_t id = 0;
-  TableName table;                 // source
-  std::vector<std::string> key;    // literals of the row key's columns
+  TableName table;               // source
+  std::vector<std::string> key;  // literals of the row key's columns
 };
 Status add_rechecks_sql(std::string& sql, const Owner&, const std::vector<RecheckRow>&);  // appends an INSERT
 Result<std::vector<RecheckRow>> read_rechecks(mysql::Connection&, const Owner&, size_t limit);
@@ -107,9 +107,9 @@ Status delete_rechecks(mysql::Connection&, const Owner&, const std::vector<uint6
 // ---- DDL journal ----
 enum class DdlState : uint8_t { kBefore, kExecuting, kDone, kFailed, kSkipped };
 struct DdlRow {
-  std::string position;       // of the statement in the source's log (unique within a project), at most 512 bytes
-  std::string statement;      // as sent to the target
-  std::string before;         // JSON: definitions and server table ids of the tables concerned
+  std::string position;   // of the statement in the source's log (unique within a project), at most 512 bytes
+  std::string statement;  // as sent to the target
+  std::string before;     // JSON: definitions and server table ids of the tables concerned
   DdlState state = DdlState::kBefore;
   std::string error;
 };

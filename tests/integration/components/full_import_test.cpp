@@ -105,8 +105,8 @@ const char* const kTable = "CREATE TABLE d.t (id INT PRIMARY KEY, u INT UNIQUE, 
 TEST_F(FullImport, TablesOfAllKindsAreEqual) {
   both(R"sql(
 CREATE TABLE d.types (id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, v INT AS (id % 7) VIRTUAL, f FLOAT,
-  d DOUBLE, n DECIMAL(20,4), b BIT(64), y YEAR, dt DATE, tm TIME(6), ts TIMESTAMP(6) NULL, l VARCHAR(20) CHARACTER SET latin1,
-  t TEXT, bl LONGBLOB, e ENUM('b','a'), s SET('x','y'), j JSON, u UUID);
+  d DOUBLE, n DECIMAL(20,4), b BIT(64), y YEAR, dt DATE, tm TIME(6), ts TIMESTAMP(6) NULL,
+  l VARCHAR(20) CHARACTER SET latin1, t TEXT, bl LONGBLOB, e ENUM('b','a'), s SET('x','y'), j JSON, u UUID);
 CREATE TABLE d.composite (a VARCHAR(20) COLLATE utf8mb4_general_ci, b INT, c DATETIME(3), v INT, PRIMARY KEY (a, b, c));
 CREATE TABLE d.keyless (a INT, b VARCHAR(30), c FLOAT);
 CREATE TABLE d.nullable_unique (a INT UNIQUE, b INT);
@@ -117,8 +117,8 @@ CREATE TABLE d.`odd, name;` (`a b` INT PRIMARY KEY, `c,d` VARCHAR(9));
 SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES';
 INSERT INTO d.types (id, f, d, n, b, y, dt, tm, ts, l, t, bl, e, s, j, u)
   SELECT seq - 1, seq / 3, seq * 1e-300, seq / 7, ~0 - seq, 1901 + seq % 200, '0000-00-00', SEC_TO_TIME(seq) ,
-  FROM_UNIXTIME(seq * 1000), CHAR(seq % 256 USING latin1), CONCAT('\t\n\\', seq), UNHEX(SHA2(seq, 512)), 1 + seq % 2, seq % 4,
-  JSON_OBJECT('k', seq), UUID() FROM d.seq_1_to_12000;
+  FROM_UNIXTIME(seq * 1000), CHAR(seq % 256 USING latin1), CONCAT('\t\n\\', seq), UNHEX(SHA2(seq, 512)), 1 + seq % 2,
+  seq % 4, JSON_OBJECT('k', seq), UUID() FROM d.seq_1_to_12000;
 INSERT INTO d.types (id) VALUES (18446744073709551615);
 INSERT INTO d.composite SELECT CONCAT(CHAR(97 + seq % 5), seq % 100), seq, NOW(3), seq FROM d.seq_1_to_8000;
 INSERT INTO d.keyless SELECT seq % 5, REPEAT('z', seq % 3), 0.1 FROM d.seq_1_to_3000;

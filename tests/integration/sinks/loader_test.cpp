@@ -101,8 +101,8 @@ CREATE TABLE d.types (
 const char* const kRows = R"sql(
 SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES', SESSION time_zone = '+00:00';
 INSERT INTO d.types (id) VALUES (0);
-INSERT INTO d.types (id, t1, t2, t3, t4, t5, f, f2, d, n, b1, b64, y, dt, ti, dm, ts, c, vc, l1, w, gb, tx, bi, vb, bl, e,
-  s, j, ge, u, i4, i6, inv) VALUES
+INSERT INTO d.types (id, t1, t2, t3, t4, t5, f, f2, d, n, b1, b64, y, dt, ti, dm, ts, c, vc, l1, w, gb, tx, bi, vb, bl,
+  e, s, j, ge, u, i4, i6, inv) VALUES
  (1, -128, 65535, -8388608, 4294967295, -9223372036854775808, 1.1, 12345.67, 1.7976931348623157e308,
   -9999999999999999999999999999.0123456789, b'1', 18446744073709551615, 2155, '9999-12-31', '-838:59:59.999',
   '9999-12-31 23:59:59.999999', '2038-01-19 03:14:07.999999', 'a\tb\nc\\', '\\N', _latin1 x'e4f6fc5c',
@@ -113,8 +113,8 @@ INSERT INTO d.types (id, t1, t2, t3, t4, t5, f, f2, d, n, b1, b64, y, dt, ti, dm
   0, '0000-00-00', '838:59:59.000', '0000-00-00 00:00:00', '0000-00-00 00:00:00', '', '', '', '', '', '', '', '', '', 4,
   0, '[]', NULL, NULL, NULL, NULL, 0),
  (7, 0, 1, 1, 1, 1, 1.1754944e-38, 0, -0.1, 1, b'1', 9223372036854775808, 1901, '2024-02-31', '00:00:00.001',
-  '1000-01-01 00:00:00.000001', '1970-01-01 00:00:01.000000', 'x', CONCAT(CHAR(240,159,152,128 USING utf8mb4), ' '), 'y',
-  'z', 'q', REPEAT('long\n', 200000), 'abc', REPEAT(x'00', 300), REPEAT(x'09', 700000), 3, 5, 'null',
+  '1000-01-01 00:00:00.000001', '1970-01-01 00:00:01.000000', 'x', CONCAT(CHAR(240,159,152,128 USING utf8mb4), ' '),
+  'y', 'z', 'q', REPEAT('long\n', 200000), 'abc', REPEAT(x'00', 300), REPEAT(x'09', 700000), 3, 5, 'null',
   ST_GeomFromText('LINESTRING(0 0,1 1)'), '00000000-0000-0000-0000-000000000000', '0.0.0.0', '::', NULL);
 )sql";
 
