@@ -48,29 +48,48 @@ Status for_each_row(Connection& connection, const std::vector<std::string>& scop
   return {};
 }
 
-Status read_engines(Connection& connection, const std::vector<TableName>& names, Tables& tables) {
+// Servers with lower_case_table_names take names without regard to case: then names are compared in lower case.
+struct Naming {
+  bool fold = false;
+  static std::string lower(std::string name) {
+    for (char& c : name) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+    return name;
+  }
+  TableName key(std::string database, std::string table) const {
+    if (!fold) return {std::move(database), std::move(table)};
+    return {lower(std::move(database)), lower(std::move(table))};
+  }
+  TableName key(const Row& row) const { return key(text(row, 0), text(row, 1)); }
+};
+
+Result<Naming> naming_of(Connection& connection) {
+  SLUICE_ASSIGN(const auto mode, connection.query_value("SELECT @@lower_case_table_names"));
+  return Naming{mode != "0"};
+}
+
+Status read_engines(Connection& connection, const Naming& naming, const std::vector<TableName>& names, Tables& tables) {
   const std::set<TableName> wanted(names.begin(), names.end());
   return for_each_row(connection, scopes(names, "table_schema", "table_name"),
                       "SELECT table_schema,table_name,engine FROM information_schema.tables", "",
                       [&](const Row& row) -> Status {
-                        const TableName name{text(row, 0), text(row, 1)};
+                        const TableName name = naming.key(row);
                         if (wanted.count(name) == 0) return {};
                         TableSchema& schema = tables[name];
-                        schema.database = name.database;
-                        schema.name = name.table;
+                        schema.database = text(row, 0);
+                        schema.name = text(row, 1);
                         schema.engine = text(row, 2);
                         return {};
                       });
 }
 
-Status read_columns(Connection& connection, const std::vector<TableName>& names, Tables& tables) {
+Status read_columns(Connection& connection, const Naming& naming, const std::vector<TableName>& names, Tables& tables) {
   return for_each_row(
       connection, scopes(names, "table_schema", "table_name"),
       "SELECT table_schema,table_name,column_name,data_type,column_type,is_nullable,extra,character_set_name,"
       "collation_name,character_maximum_length,character_octet_length,numeric_precision,numeric_scale,"
       "datetime_precision FROM information_schema.columns",
       "ORDER BY table_schema,table_name,ordinal_position", [&](const Row& row) -> Status {
-        const auto table = tables.find({text(row, 0), text(row, 1)});
+        const auto table = tables.find(naming.key(row));
         if (table == tables.end()) return {};
         ColumnText column{text(row, 2), text(row, 3), text(row, 4), text(row, 5), text(row, 6), row[7],
                           row[8],       row[9],       row[10],      row[11],      row[12],      row[13]};
@@ -97,12 +116,12 @@ Status add_key_part(TableSchema& schema, const Row& row) {
   return {};
 }
 
-Status read_keys(Connection& connection, const std::vector<TableName>& names, Tables& tables) {
+Status read_keys(Connection& connection, const Naming& naming, const std::vector<TableName>& names, Tables& tables) {
   SLUICE_TRY(for_each_row(connection, scopes(names, "table_schema", "table_name"),
                           "SELECT table_schema,table_name,index_name,non_unique,seq_in_index,column_name,sub_part "
                           "FROM information_schema.statistics",
                           "ORDER BY table_schema,table_name,index_name,seq_in_index", [&](const Row& row) -> Status {
-                            const auto table = tables.find({text(row, 0), text(row, 1)});
+                            const auto table = tables.find(naming.key(row));
                             return table == tables.end() ? Status() : add_key_part(table->second, row);
                           }));
   for (auto& [name, schema] : tables) {
@@ -213,22 +232,31 @@ Result<TableSchema> read_table(Connection& connection, const TableName& name) {
   return std::move(found->second);
 }
 
-Result<Tables> read_tables(Connection& connection, const std::vector<TableName>& names) {
+Result<Tables> read_tables(Connection& connection, const std::vector<TableName>& requested) {
   Tables tables;
-  if (names.empty()) return tables;
-  SLUICE_TRY(read_engines(connection, names, tables));
-  SLUICE_TRY(read_columns(connection, names, tables));
+  if (requested.empty()) return tables;
+  SLUICE_ASSIGN(const auto naming, naming_of(connection));
+  std::vector<TableName> names;
+  for (const auto& name : requested) names.push_back(naming.key(name.database, name.table));
+  SLUICE_TRY(read_engines(connection, naming, names, tables));
+  SLUICE_TRY(read_columns(connection, naming, names, tables));
   // A table that was dropped between the queries has no columns.
   std::erase_if(tables, [](const auto& entry) { return entry.second.columns.empty(); });
-  SLUICE_TRY(read_keys(connection, names, tables));
+  SLUICE_TRY(read_keys(connection, naming, names, tables));
   SLUICE_ASSIGN(auto foreign, read_foreign_keys(connection, scopes(names, "table_schema", "table_name"),
                                                 scopes(names, "constraint_schema", "table_name")));
   for (auto& [name, keys] : foreign) {
-    const auto table = tables.find(name);
+    const auto table = tables.find(naming.key(name.database, name.table));
     if (table == tables.end()) continue;
     for (auto& [key_name, key] : keys) table->second.foreign_keys.push_back(std::move(key));
   }
-  return tables;
+  if (!naming.fold) return tables;
+  Tables by_requested;
+  for (size_t i = 0; i < requested.size(); ++i) {
+    const auto table = tables.find(names[i]);
+    if (table != tables.end()) by_requested.insert_or_assign(requested[i], table->second);
+  }
+  return by_requested;
 }
 
 Result<std::string> show_create_table(Connection& connection, const TableName& name) {

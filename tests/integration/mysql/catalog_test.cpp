@@ -183,5 +183,17 @@ TEST_F(CatalogTest, TableIdsShowTruncateAndRename) {
   EXPECT_EQ(server_table_id(*connection_, {"d", "none"}).value(), "");
 }
 
+TEST(Catalog, ServersThatFoldNamesFindThem) {
+  MariaDbServer server({.binlog = false, .args = {"--lower-case-table-names=1"}});
+  server.sql("CREATE DATABASE Shop; CREATE TABLE Shop.Orders (Id INT PRIMARY KEY)");
+  auto connection = Connection::open(server.endpoint(), {.purpose = Purpose::kCatalog});
+  ASSERT_TRUE(connection.ok());
+  const auto schema = read_table(**connection, {"Shop", "Orders"});
+  ASSERT_TRUE(schema.ok()) << schema.error().to_string();
+  EXPECT_EQ(schema->name, "orders");
+  EXPECT_EQ(schema->columns[0].name, "Id");
+  ASSERT_EQ(schema->keys.size(), 1U);
+}
+
 }  // namespace
 }  // namespace sluice::mysql
