@@ -306,6 +306,44 @@ TEST_F(BinlogStream, PayloadsAreUnpacked) {
   EXPECT_FALSE(feed(event::kTransactionPayload, le(2, 1) + le(1, 1) + le(0, 1) + le(0, 1) + "no zstd").ok());
 }
 
+TEST_F(BinlogStream, DdlHasItsSurroundings) {
+  class Surroundings : public Notes {
+   public:
+    Status on_ddl(const Ddl& ddl) override {
+      text = std::string(ddl.database) + "|" + std::string(ddl.sql) + "|" + std::to_string(ddl.sql_mode) + "|" +
+             std::string(ddl.character_set_client) + "|" + std::string(ddl.collation_connection) + "|" +
+             std::string(ddl.collation_server) + "|" + std::string(ddl.default_collation_utf8mb4) + "|" +
+             std::string(ddl.time_zone) + "|" + std::to_string(ddl.foreign_key_checks) + "|" +
+             std::to_string(ddl.explicit_defaults_for_timestamp) + "|" + std::to_string(ddl.timestamp_us);
+      return {};
+    }
+    std::string text;
+  } handler;
+  stream_.set_handler(handler);
+  std::string status = le(0, 1) + le(1U << 26, 4) + le(1, 1) + le(4, 8) + le(6, 1) + "\3std" + le(4, 1) + le(8, 2) +
+                       le(33, 2) + le(46, 2) + le(5, 1) + "\6SYSTEM" + le(12, 1) + le(1, 1) + "d" + le(0, 1) +
+                       le(16, 1) + le(1, 1) + le(18, 1) + le(255, 2) + le(128, 1) + le(123456, 3) + le(99, 1) +
+                       "unknown";
+  ok(feed(event::kQuery, le(1, 4) + le(0, 4) + le(1, 1) + le(0, 2) + le(status.size(), 2) + status + "d" + le(0, 1) +
+                             "CREATE TABLE \xe4 (a INT)"));
+  EXPECT_EQ(
+      "d|CREATE TABLE ä (a INT)|4|latin1|utf8mb3_general_ci|utf8mb4_bin|utf8mb4_0900_ai_ci|+00:00|0|1|1700000000123456",
+      handler.text);
+}
+
+TEST_F(BinlogStream, TwoPhaseAlter) {
+  auto alter = [&](uint64_t number, uint8_t phase) {
+    ok(feed(event::kMariaGtid, maria_gtid(number, 0x29) + le(phase, 1) + (phase == kStartAlter ? "" : le(1, 8))));
+    ok(feed(event::kQuery, query("ALTER TABLE t ADD b INT")));
+  };
+  alter(1, kStartAlter);
+  alter(2, kStartAlter);
+  alter(3, kRollbackAlter);
+  EXPECT_THAT(notes_.notes, IsEmpty());
+  alter(4, kCommitAlter);
+  EXPECT_THAT(notes_.notes, ElementsAre("begin 0-9-4", "ddl ALTER TABLE t ADD b INT", "commit " + here("0-9-4")));
+}
+
 TEST_F(BinlogStream, MySqlCreateSelectLosesItsInternalClause) {
   ok(begin(1));
   ok(feed(event::kQuery, query("CREATE TABLE t (a INT) START TRANSACTION")));

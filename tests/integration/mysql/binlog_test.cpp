@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "tests/integration/mysql/binlog_recorder.hpp"
 #include "tests/support/mariadb.hpp"
+#include "tests/support/temp_dir.hpp"
 #include "tests/support/wait.hpp"
 
 namespace sluice::mysql {
@@ -437,6 +440,25 @@ TEST_F(BinlogTest, ARestartOfTheServerIsReadThrough) {
   server().restart();
   server().sql("INSERT INTO t.a VALUES (3)");
   EXPECT_EQ(3U, read().tables["a"].size());
+}
+
+TEST(BinlogEncryption, AnEncryptedLogArrivesInClear) {
+  testing::TempDir folder("sluice-binlog-keys");
+  std::ofstream(folder.file("keys")) << "1;770A8A65DA156D24EE2A093277530142A7ADDD9ADEA9978FDA19F21E6BE98788\n";
+  std::filesystem::permissions(folder.file("keys"), std::filesystem::perms(0644));
+  MariaDbOptions encrypted;
+  encrypted.args = {"--plugin-load-add=file_key_management", "--file-key-management-filename=" + folder.file("keys"),
+                    "--encrypt-binlog=1"};
+  MariaDbServer server(encrypted);
+  server.sql("CREATE DATABASE t");
+  Position start = end_of(server);
+  server.sql("CREATE TABLE t.a (id INT); INSERT INTO t.a VALUES (1); FLUSH BINARY LOGS; INSERT INTO t.a VALUES (2)");
+  Recorder recorder(end_of(server));
+  CatalogSource source(server.endpoint());
+  Status status = read_with(server.endpoint(), start, source, recorder);
+  ASSERT_TRUE(status.ok()) << status.error().to_string();
+  EXPECT_EQ(2U, recorder.tables["a"].size());
+  EXPECT_EQ(end_of(server), recorder.last);
 }
 
 TEST_F(BinlogTest, SystemVersionedTablesAreRefused) {
