@@ -108,8 +108,9 @@ void Supervisor::drop_unnamed(const cluster::v1::NodeDesired& desired) {
     Entry& gone = entry->second;
     gone.next.reset();
     gone.forget = true;
-    if (gone.phase == Phase::kRunning) kill(gone, "not assigned to this node");
-    if (gone.phase == Phase::kEnding)
+    // What has told its end works no more and is about to exit; it is given the time to.
+    if (gone.phase == Phase::kRunning && !gone.final_seen) kill(gone, "not assigned to this node");
+    if (gone.phase == Phase::kRunning || gone.phase == Phase::kEnding)
       ++entry;
     else
       entry = entries_.erase(entry);

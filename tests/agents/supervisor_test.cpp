@@ -190,6 +190,25 @@ TEST_F(SupervisorTest, UnnamedIsKilledAndForgotten) {
   EXPECT_EQ(supervisor_->snapshot().size(), 1u);
 }
 
+TEST_F(SupervisorTest, UnnamedThatHasToldItsEndMayExitByItself) {
+  lease();
+  desire({{"a", 1}});
+  ASSERT_TRUE(hello("a", 1, 1).ok());
+  status("a", 1, cluster::v1::FINISHED);
+  desire({});
+  supervisor_->tick();
+  EXPECT_TRUE(launcher_.processes[0].signals.empty());
+  // But not for ever, and a new epoch does not wait for it.
+  for (int second = 0; second < 12; ++second) {
+    clock_.advance(1s);
+    lease();
+    supervisor_->tick();
+  }
+  EXPECT_EQ(launcher_.processes[0].signals.front(), SIGKILL);
+  EXPECT_EQ(reports_.back().state(), cluster::v1::FINISHED);
+  EXPECT_TRUE(supervisor_->snapshot().empty());
+}
+
 TEST_F(SupervisorTest, OldTermsDecideNothing) {
   lease();
   desire({{"c", 1}}, 1, 5);
