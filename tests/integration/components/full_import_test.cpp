@@ -318,6 +318,26 @@ TEST_F(FullImport, LostConnectionsAreRetried) {
   EXPECT_EQ(meta("SUM(row_count)", "chunk", "source_table = 't'"), "60000");
 }
 
+// Connection ids begin anew with a server: those of before are not mistaken for ours.
+TEST_F(FullImport, ServersThatRestartAreWaitedFor) {
+  both(kTable);
+  fill("t", 60'000);
+  spec_.set_throttle_rows_per_second(30'000);
+  Status status;
+  component_ = std::make_unique<FakeComponent>(spec_);
+  std::thread import([&] { status = run_full_import(*component_); });
+  EXPECT_TRUE(wait_for_chunks(2));
+  target().kill9();
+  target().restart();
+  EXPECT_TRUE(wait_for_chunks(4));
+  source().kill9();
+  source().restart();
+  import.join();
+  ASSERT_OK(status);
+  EXPECT_EQ(differences(), "");
+  EXPECT_EQ(meta("SUM(row_count)", "chunk", "source_table = 't'"), "60000");
+}
+
 TEST_F(FullImport, StopsWhenDesiredAndResumes) {
   both(kTable);
   both("CREATE TABLE d.k (a INT, b INT, c VARCHAR(60))");

@@ -156,6 +156,17 @@ TEST_F(Loader, ManyRowsInPiecesUnderABudget) {
   EXPECT_EQ(differences(), "");
 }
 
+TEST_F(Loader, ARowLargerThanTheBudgetPassesAlone) {
+  both("CREATE TABLE d.wide (id INT PRIMARY KEY, t LONGBLOB)");
+  source_server().sql(
+      "INSERT INTO d.wide SELECT seq, REPEAT(CHAR(seq), IF(seq = 5, 3000000, 20000)) FROM d.seq_1_to_20");
+  ByteBudget budget(100'000);
+  LoadLimits limits;
+  limits.budget = &budget;
+  ASSERT_OK(load("wide", limits));
+  EXPECT_EQ(differences(), "");
+}
+
 TEST_F(Loader, AKeylessTableIsCommittedInParts) {
   both("CREATE TABLE d.keyless (a INT, t TEXT)");
   source_server().sql("INSERT INTO d.keyless SELECT seq % 10, REPEAT('x', 100) FROM d.seq_1_to_5000");
