@@ -127,7 +127,9 @@ void ClusterManager::take_failure(Entry& entry, const Error& error) {
     entry.retry_at = clock_.boot_time();
     return;
   }
-  if (!error.retryable()) {
+  // A precheck is there to tell at once what is wrong: only its own crash is answered by another try.
+  bool told = entry.want.spec.kind() == cluster::v1::PRECHECK && error.code() != ErrorCode::PROCESS_CRASHED;
+  if (!error.retryable() || told) {
     entry.failed = error;
     return;
   }

@@ -153,7 +153,9 @@ struct project_state {
   }
 
   void tick() {
-    advance();
+    // What rests changes by messages only; the lag of what runs grows by itself.
+    if (project.status() == "RUNNING" || !project.ending().empty() || sent.empty() || project.status() == "DELETED")
+      advance();
     if (unpublished) publish(true);
     self->delayed_send(self, kTick, Tick{});
   }

@@ -39,6 +39,8 @@ std::string state_name(const ComponentView& view) {
   if (view.failed) return "FAILED";
   if (view.node.empty()) return "WAITING";
   if (!view.status || view.state() == cluster::v1::COMPONENT_STATE_UNSPECIFIED) return "PLACED";
+  // Failed, and waiting to be started again.
+  if (view.state() == cluster::v1::FAILED) return "RETRYING";
   return cluster::v1::ComponentState_Name(view.state());
 }
 

@@ -61,6 +61,11 @@ class Round {
     return found && found->state() == cluster::v1::FINISHED;
   }
 
+  bool alive(const std::string& name) const {
+    const auto* found = view(name);
+    return found && !found->ended() && !found->node.empty();
+  }
+
   WantedComponent& want(const std::string& name, ComponentKind kind) {
     WantedComponent& component = wanted_.components.emplace_back();
     component.spec = spec_of(s_.spec(), kind);
@@ -122,9 +127,8 @@ class Round {
 
   void flow() {
     if (!precheck()) return;
-    bool log_over = !steps_.log() || s_.incr_done();
-    if (!log_over) {
-      store();
+    if (steps_.log()) {
+      if (!s_.incr_done() || alive("store")) store();
       if (empty(s_.store_start())) return;
     }
     if (!structure() || !full()) return;
@@ -152,6 +156,7 @@ class Round {
     if (auto* found = step(kLogPull); found && found->status() != "FINISHED") set_step(kLogPull, "RUNNING");
     auto& component = want("store", cluster::v1::STORE);
     *component.spec.mutable_start() = s_.window_closed() && !empty(s_.applied()) ? s_.applied() : s_.store_start();
+    component.desired.set_stop(s_.incr_done());  // nobody reads it any more
     const auto* now = status("store");
     if (now && now->has_store() && !now->store().address().empty()) {
       if (empty(s_.store_start()) && !empty(now->store().start())) *s_.mutable_store_start() = now->store().start();
@@ -247,10 +252,17 @@ class Round {
     s_.set_foreign_keys_done(false);  // the new tables have none yet
   }
 
+  // A copy of a later round has a window of its own, in which Incr-Sync writes without looking at foreign keys.
+  bool window_shut() const {
+    if (!s_.following() || s_.incr_done()) return true;
+    const auto* incr = status("incr");
+    return incr && incr->incr_sync().window_closed() && incr->incr_sync().needs_copy().empty();
+  }
+
   void foreign_keys() {
     if (!s_.window_closed() || s_.foreign_keys_done()) return;
     if (steps_.structure) {
-      if (!s_.copying().empty()) return;
+      if (!s_.copying().empty() || !window_shut()) return;
       std::string name = s_.copy_round() == 0 ? "struct.fk" : "struct.fk." + std::to_string(s_.copy_round());
       want(name, cluster::v1::STRUCT_TRANSFER).spec.set_struct_phase(cluster::v1::FOREIGN_KEYS);
       if (!finished(name)) return;

@@ -136,8 +136,8 @@ TEST_F(ClusterManagerTest, IncrSyncGoesAwayFromItsStoreWhenLoadIsEqual) {
   boot();
   join(1, "a");
   join(2, "b");
-  want("other", {{"x", cluster::v1::CHECKER}});    // on a
-  want("p", {{"store", cluster::v1::STORE}});      // on b
+  want("other", {{"x", cluster::v1::CHECKER}});  // on a
+  want("p", {{"store", cluster::v1::STORE}});    // on b
   EXPECT_EQ(epoch(2, "p.store"), 1u);
   want("p", {{"store", cluster::v1::STORE}, {"incr", cluster::v1::INCR_SYNC}});
   EXPECT_EQ(epoch(1, "p.incr"), 1u);
@@ -261,6 +261,17 @@ TEST_F(ClusterManagerTest, ErrorsThatAreNotRetryableFailAtOnceButLeaseErrorsDoNo
   EXPECT_EQ(views_["p"]["p.store"].failed->code(), ErrorCode::ACCESS_DENIED);
   pass(60'000ms, {1});
   EXPECT_EQ(epoch(1, "p.store"), 2u);
+}
+
+TEST_F(ClusterManagerTest, APrecheckTellsAtOnce) {
+  boot();
+  join(1, "a");
+  want("p", {{"precheck", cluster::v1::PRECHECK}});
+  report(1, "p.precheck", 1, cluster::v1::FAILED, kCrash);
+  EXPECT_FALSE(views_["p"]["p.precheck"].failed.has_value());
+  EXPECT_EQ(epoch(1, "p.precheck"), 2u);
+  report(1, "p.precheck", 2, cluster::v1::FAILED, Error(ErrorCode::CONNECT_FAILED, "refused"));
+  ASSERT_TRUE(views_["p"]["p.precheck"].failed.has_value());
 }
 
 TEST_F(ClusterManagerTest, ARestartedCoordinatorKeepsEpochsThatStillRun) {
