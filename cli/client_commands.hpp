@@ -1,6 +1,5 @@
 // `sluice datasource`, `sluice project`, `sluice node`: the public API on the command line.
 // Exit status 0 only on success.
-// success.
 #pragma once
 
 namespace sluice::cli {
