@@ -83,9 +83,9 @@ class BlockAssembler final : public mysql::BinlogHandler {
   std::function<Position()> safe_resume_;
 
   Position position_;
-  Position began_;        // position at connected()
-  Position emitted_;      // position of the last block
-  LastTransaction last_;  // of what was handed on or passed over
+  Position began_;               // position at connected()
+  Position emitted_;             // position of the last block
+  LastTransaction last_;         // of what was handed on or passed over
   LastTransaction handed_last_;  // the same as it went with the last block: not past a prepared XA branch
   std::optional<LastTransaction> expected_;
 

@@ -1,10 +1,13 @@
 #include "store/capture/capture.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <sstream>
 
 #include "core/log.hpp"
 #include "engines/mysql/connection.hpp"
 #include "engines/mysql/positions.hpp"
+#include "engines/mysql/sql_text.hpp"
 
 namespace sluice::store {
 namespace {
@@ -18,6 +21,14 @@ Result<std::unique_ptr<mysql::Connection>> connect(const Endpoint& source) {
   options.purpose = mysql::Purpose::kCatalog;
   options.application = "sluice store";
   return mysql::Connection::open(source, options);
+}
+
+std::vector<std::string> sorted_gtids(const std::string& list) {
+  std::vector<std::string> gtids;
+  std::stringstream in(list);
+  for (std::string one; std::getline(in, one, ',');) gtids.push_back(one);
+  std::sort(gtids.begin(), gtids.end());
+  return gtids;
 }
 
 // Tells the history where reading stands whenever it is asked.
@@ -91,8 +102,10 @@ Status Capture::retry(const std::function<Status()>& work) {
     auto status = work();
     std::unique_lock lock(mutex_);
     if (stopped_ || status.ok()) return {};
-    if (status.error().code() == ErrorCode::SERVER_ID_TAKEN) server_id_ = random_server_id();
-    else if (!status.error().retryable() || status.error().code() == ErrorCode::CANCELLED) return status;
+    if (status.error().code() == ErrorCode::SERVER_ID_TAKEN)
+      server_id_ = random_server_id();
+    else if (!status.error().retryable() || status.error().code() == ErrorCode::CANCELLED)
+      return status;
     if (assembler_.emitted() != before) back_off = kBackOffFirst;
     log::warn("store.capture", "retrying", {{"error", status.error()}, {"after_ms", back_off.count()}});
     if (events_.retrying) events_.retrying(status.error());
@@ -152,7 +165,8 @@ Result<StartRow> Capture::start_at_time() {
     if (status.error().code() != ErrorCode::CANCELLED) return status.error();
     if (first.time_us && first.time_us < options_.start_time_us) return row;
   }
-  return Error(ErrorCode::POSITION_LOST, "the source's oldest log file begins later than the start time that was asked for");
+  return Error(ErrorCode::POSITION_LOST,
+               "the source's oldest log file begins later than the start time that was asked for");
 }
 
 Status Capture::begin() {
@@ -167,23 +181,45 @@ Status Capture::begin() {
   return sink_.begin(resume_, status.started ? 0 : start->time_us);
 }
 
-// A source that ends before what was read from it has lost transactions, or was reset.
-Status Capture::check_end(const Position& resume) {
+// A source whose log does not reach, or does not hold, what was read from it has lost transactions, or was reset. Where
+// a last transaction is known its digest tells the rest; before the first one the GTIDs have to.
+Status Capture::check_log(const Position& resume) {
   SLUICE_ASSIGN(auto connection, connect(options_.source));
   SLUICE_ASSIGN(auto end, mysql::end_position(*connection));
-  if (!resume.file.empty() && compare_in_log(resume, end) > 0)
-    return Error(ErrorCode::SOURCE_DIVERGED, "the source's log ends at " + end.to_string(), options_.source.display(),
-                 resume.to_string());
+  auto diverged = [&](const std::string& cause) {
+    return Error(ErrorCode::SOURCE_DIVERGED, cause, options_.source.display(), resume.to_string());
+  };
+  if (!connection->version().mariadb && !resume.gtids.empty()) {
+    SLUICE_ASSIGN(auto executed, connection->query_value("SELECT GTID_SUBSET(" + mysql::quoted(resume.gtids) +
+                                                         ", @@global.gtid_executed)"));
+    if (executed != "1") return diverged("the source has not executed " + resume.gtids);
+  }
+  if (resume.file.empty()) return {};
+  if (compare_in_log(resume, end) > 0) return diverged("the source's log ends at " + end.to_string());
+  SLUICE_ASSIGN(auto files, connection->query("SHOW BINARY LOGS"));
+  for (auto& file : files.rows) {
+    if (file.size() < 2 || file[0] != resume.file) continue;
+    if (std::strtoull(file[1].value_or("0").c_str(), nullptr, 10) < resume.offset)
+      return diverged("the log file ends at " + *file[1]);
+    if (last_.known() || resume.gtids.empty() || !connection->version().mariadb) return {};
+    auto there = connection->query_value("SELECT BINLOG_GTID_POS(" + mysql::quoted(resume.file) + "," +
+                                         std::to_string(resume.offset) + ")");
+    if (!there.ok() && there.error().code() != ErrorCode::NOT_FOUND) return there.error();
+    if (!there.ok() || sorted_gtids(*there) != sorted_gtids(resume.gtids))
+      return diverged("at this place the log holds " + (there.ok() ? *there : std::string("no event")));
+  }
   return {};
 }
 
 Status Capture::read_source() {
-  SLUICE_TRY(check_end(resume_));
+  SLUICE_TRY(check_log(resume_));
   mysql::BinlogOptions options;
   options.server_id = server_id_;
   DefinitionsHere definitions(history_, assembler_);
   const Position& from = last_.known() ? last_.before : resume_;
-  SLUICE_ASSIGN(auto reader, mysql::BinlogReader::open(options_.source, from, options, definitions));
+  auto opened = mysql::BinlogReader::open(options_.source, from, options, definitions);
+  if (!opened.ok()) return lost_or_diverged(opened.error());
+  auto reader = std::move(opened).value();
   {
     std::lock_guard lock(mutex_);
     if (stopped_) return {};
@@ -199,7 +235,14 @@ Status Capture::read_source() {
   auto handed_on = assembler_.disconnected();
   resume_ = assembler_.emitted();
   last_ = assembler_.handed_last();
-  return handed_on.ok() ? status : handed_on;
+  return handed_on.ok() ? lost_or_diverged(status.error()) : handed_on;
+}
+
+// A reset log looks like a purged one to a reader that is in it; where the log ends now tells them apart.
+Error Capture::lost_or_diverged(const Error& error) {
+  if (error.code() != ErrorCode::POSITION_LOST) return error;
+  auto checked = check_log(resume_);
+  return checked.ok() ? error : checked.error();  // while the source cannot be asked, the work is retried
 }
 
 }  // namespace sluice::store

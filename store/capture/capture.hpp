@@ -23,7 +23,7 @@ struct CaptureOptions {
 struct CaptureEvents {
   std::function<void(const StartRow&)> started;  // the start position is on disk
   std::function<void()> connected;
-  std::function<void(const Error&)> retrying;    // the same work is tried again
+  std::function<void(const Error&)> retrying;  // the same work is tried again
 };
 
 class Capture {
@@ -42,7 +42,8 @@ class Capture {
   Result<StartRow> start_at_time();
   Status begin();
   Status read_source();
-  Status check_end(const Position& resume);
+  Status check_log(const Position& resume);
+  Error lost_or_diverged(const Error& error);
 
   const CaptureOptions options_;
   Log& log_;

@@ -294,7 +294,6 @@ Status Session::serve() {
 }
 
 Status Session::open(const v1::ReadStart& start) {
-  if (start.reader().empty()) return Error(ErrorCode::INVALID_ARGUMENT, "a reader needs a name");
   reader_ = start.reader();
   epoch_ = start.epoch();
   bool by_time = start.has_at_time_us() && start.at_time_us() > 0;
@@ -304,11 +303,11 @@ Status Session::open(const v1::ReadStart& start) {
   bool everything = includes.empty() && excludes.empty();
   SLUICE_ASSIGN(auto scope, TableMapping::create(std::move(includes), std::move(excludes), {}));
   filter_.emplace(std::move(scope), everything, [this](uint64_t id) { return log_.schema(id); });
-  SLUICE_TRY(service_.claim(*this, reader_, epoch_));
+  if (!reader_.empty()) SLUICE_TRY(service_.claim(*this, reader_, epoch_));
   auto cursor = by_time ? Cursor::at_time(log_, start.at_time_us()) : Cursor::after(log_, after);
   if (!cursor.ok()) return cursor.error();
   cursor_ = std::move(cursor).value();
-  SLUICE_TRY(log_.register_reader({reader_, epoch_, cursor_->position()}));
+  if (!reader_.empty()) SLUICE_TRY(log_.register_reader({reader_, epoch_, cursor_->position()}));
   log::info("store.serve", "reader started",
             {{"reader", reader_}, {"epoch", epoch_}, {"after", cursor_->position().to_string()}});
   return {};
@@ -320,7 +319,7 @@ Status Session::take_requests() {
     std::lock_guard lock(mutex_);
     durable.swap(durable_);
   }
-  return durable ? log_.set_durable(reader_, *durable) : Status();
+  return durable && !reader_.empty() ? log_.set_durable(reader_, *durable) : Status();
 }
 
 // Sends the next block when there is one and credit for it. One block may overdraw the credit.

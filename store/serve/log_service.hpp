@@ -2,7 +2,7 @@
 //
 // Each reader has a session with a thread of its own, which sleeps until there is a block, credit or an end; a
 // committed transaction is sent as soon as the log has it. A name has one session at a time: a newer connection of the
-// same or a newer epoch ends the older one. Thread safe.
+// same or a newer epoch ends the older one. A reader without a name only looks: nothing is kept for it. Thread safe.
 #pragma once
 
 #include <memory>

@@ -5,14 +5,11 @@
 #include <set>
 
 #include "tests/integration/store/store_fixture.hpp"
-#include "tests/support/workload.hpp"
 
 namespace sluice::store::test {
 namespace {
 
 using sluice::testing::TempDir;
-using sluice::testing::Workload;
-using sluice::testing::WorkloadOptions;
 
 // GTIDs of the source's log from `after` on that change the scope are consecutive when nothing else writes.
 void expect_consecutive(const std::vector<std::string>& gtids) {
@@ -27,40 +24,37 @@ void expect_consecutive(const std::vector<std::string>& gtids) {
 TEST(Capture, FollowsASourceUnderLoadOverRestarts) {
   MariaDbServer server;
   TempDir folder("sluice-store");
-  WorkloadOptions load;
-  load.rows = 300;
-  load.rotate = false;
-  Workload workload(server, load);
-  workload.create();
-
+  server.sql(Writers::kTable);
   auto store = std::make_unique<LocalStore>(folder.file("log"), server.endpoint());
   ASSERT_TRUE(store->wait_started());
   Position start = store->start();
   EXPECT_EQ(start.gtids, server.query_value("SELECT @@gtid_binlog_pos"));
-  workload.start();
+  Writers writers(server.endpoint(), 3);
   Seen seen;
   seen.position = start;
-  // The reader goes on by position over restarts of the Store.
+  // The reader goes on by position over restarts of the Store, and of the source's log files.
   for (int round = 0; round < 4; ++round) {
-    uint64_t target = workload.transactions() + 200;
+    uint64_t target = writers.transactions + 500;
     auto client = store->open("reader", seen.position);
-    ASSERT_TRUE(wait_until([&] { return workload.transactions() >= target; }));
+    ASSERT_TRUE(wait_until([&] { return writers.transactions >= target; }));
     auto status = seen.read_to(*client, source_end(server));
     ASSERT_TRUE(status.ok()) << status.error().to_string();
     client.reset();
     store.reset();
+    server.sql("FLUSH BINARY LOGS");
     store = std::make_unique<LocalStore>(folder.file("log"), server.endpoint());
     ASSERT_TRUE(store->wait_started());
     EXPECT_EQ(store->start(), start);
   }
-  workload.stop();
+  writers.stop();
   auto client = store->open("reader", seen.position);
   auto end = source_end(server);
   auto status = seen.read_to(*client, end);
   ASSERT_TRUE(status.ok()) << status.error().to_string();
-  EXPECT_GT(seen.gtids.size(), 500U);
+  EXPECT_GT(seen.gtids.size(), 2000U);
   expect_consecutive(seen.gtids);
   EXPECT_EQ(seen.gtids.back(), end.gtids);
+  EXPECT_EQ(seen.rows, 2 * seen.gtids.size());
 
   // Another reader, from the start, sees the same.
   Seen other;
@@ -184,13 +178,38 @@ TEST(Capture, ResetMasterIsADivergedSource) {
   EXPECT_EQ(error.code(), ErrorCode::SOURCE_DIVERGED) << error.to_string();
 }
 
+// Nothing was read yet, so there is no digest to compare.
+TEST(Capture, AResetBeforeTheFirstTransactionIsNoticed) {
+  MariaDbServer server;
+  TempDir folder("sluice-store");
+  server.sql("CREATE DATABASE app; CREATE TABLE app.t (id INT PRIMARY KEY)");
+  {
+    LocalStore store(folder.file("log"), server.endpoint());
+    ASSERT_TRUE(store.wait_started());
+  }
+  auto held = source_end(server);
+  server.sql("RESET MASTER; FLUSH BINARY LOGS");
+  {
+    LocalStore store(folder.file("log"), server.endpoint());
+    EXPECT_EQ(store.wait_failed().code(), ErrorCode::SOURCE_DIVERGED);
+  }
+  // As long as the old log was: an event boundary there, or none.
+  server.sql("RESET MASTER");
+  for (int n = 2; compare_in_log(source_end(server), held) <= 0; ++n)
+    server.sql("INSERT INTO app.t VALUES (" + std::to_string(n) + ")");
+  LocalStore store(folder.file("log"), server.endpoint());
+  EXPECT_EQ(store.wait_failed().code(), ErrorCode::SOURCE_DIVERGED);
+}
+
 // The same position and the same GTID with another content: only the digest tells.
 TEST(Capture, ATransactionThatIsAnotherOneNowIsNoticed) {
   MariaDbServer server;
   TempDir folder("sluice-store");
   auto make = [&](const std::string& value) {
-    server.sql("RESET MASTER; SET timestamp=1700000000; CREATE OR REPLACE TABLE app.t (id INT PRIMARY KEY, v CHAR(9));"
-               "INSERT INTO app.t VALUES (1, '" + value + "'); SET timestamp=DEFAULT");
+    server.sql(
+        "RESET MASTER; SET timestamp=1700000000; CREATE OR REPLACE TABLE app.t (id INT PRIMARY KEY, v CHAR(9));"
+        "INSERT INTO app.t VALUES (1, '" +
+        value + "'); SET timestamp=DEFAULT");
   };
   server.sql("CREATE DATABASE app");
   make("one");
@@ -315,7 +334,8 @@ TEST(Capture, ATransactionReachesTheReaderQuickly) {
       ASSERT_TRUE(seen.take(*client, *item->batch).ok());
       client->grant(item->batch->size());
     }
-    milliseconds.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - committed).count());
+    milliseconds.push_back(
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - committed).count());
   }
   std::sort(milliseconds.begin(), milliseconds.end());
   printf("commit to reader: median %.3f ms, 99%% %.3f ms\n", milliseconds[150], milliseconds[297]);

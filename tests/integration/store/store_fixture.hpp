@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engines/mysql/connection.hpp"
 #include "store/capture/source_poller.hpp"
 #include "store/client/log_client.hpp"
 #include "store/pipeline.hpp"
@@ -147,6 +148,40 @@ struct Seen {
     }
     return {};
   }
+};
+
+// Several sessions that change one table, each transaction two rows, until told to stop.
+class Writers {
+ public:
+  static constexpr const char* kTable =
+      "CREATE DATABASE app; CREATE TABLE app.t (id INT AUTO_INCREMENT PRIMARY KEY, writer INT, v INT) ENGINE=InnoDB";
+  Writers(const Endpoint& endpoint, int count) {
+    for (int number = 0; number < count; ++number)
+      threads_.emplace_back([this, endpoint, number] { write(endpoint, number); });
+  }
+  ~Writers() { stop(); }
+  void stop() {
+    ended_ = true;
+    for (auto& thread : threads_)
+      if (thread.joinable()) thread.join();
+  }
+  std::atomic<uint64_t> transactions{0};
+
+ private:
+  void write(const Endpoint& endpoint, int number) {
+    auto connection = mysql::Connection::open(endpoint, {});
+    ASSERT_TRUE(connection.ok()) << connection.error().to_string();
+    for (uint64_t n = 0; !ended_; ++n) {
+      auto value = std::to_string(n);
+      auto done = (*connection)
+                      ->exec("INSERT INTO app.t (writer, v) VALUES (" + std::to_string(number) + ", " + value + "), (" +
+                             std::to_string(number) + ", " + value + ")");
+      ASSERT_TRUE(done.ok()) << done.error().to_string();
+      ++transactions;
+    }
+  }
+  std::atomic<bool> ended_{false};
+  std::vector<std::thread> threads_;
 };
 
 inline Position source_end(MariaDbServer& server) {
