@@ -132,6 +132,9 @@ TEST(Ddl, Parses) {
       {"FROBNICATE t", K::kUnknown, ""},
       {"DROP TABLE a; DROP TABLE b", K::kUnknown, "d.a"},
       {"DROP TABLE a;", K::kDropTable, "d.a"},
+      {"DROP TABLE a WAIT 5, b", K::kUnknown, "d.a"},
+      {"RENAME TABLE a TO b x", K::kUnknown, "d.a>d.b"},
+      {"TRUNCATE a, b", K::kUnknown, "d.a"},
       {"CREATE TABLE", K::kUnknown, ""},
       {"RENAME TABLE a", K::kUnknown, "d.a"},
   };
@@ -265,6 +268,14 @@ TEST(Ddl, DropsOnlyDatabasesThatAreWholeInScope) {
   EXPECT_EQ(rewritten("DROP DATABASE a", mapping({"a.*"}, {"a.*=b.*"}, {"a.secret"})), "UNSUPPORTED");
   EXPECT_EQ(rewritten("DROP DATABASE a", mapping({"a.*", "c.*"}, {"a.*=b.*", "c.*=b.*"})), "UNSUPPORTED");
   EXPECT_EQ(rewritten("DROP DATABASE a", mapping({}, {})), "DROP DATABASE `a`");
+}
+
+TEST(Ddl, KeepsTokensApart) {
+  EXPECT_EQ(rewritten("CREATE VIEW v AS SELECT * FROM t`x`", mapping()),
+            "CREATE OR REPLACE VIEW `b`.`v` AS SELECT * FROM `b`.`t` `x`");
+  EXPECT_EQ(rewritten("ALTER TABLE`t`NOWAIT`ADD` int", mapping()), "ALTER TABLE`b`.`t` `ADD` int");
+  EXPECT_EQ(rewritten("CREATE TABLE t (a int)ENGINE'MyISAM'COMMENT 'x'", mapping()),
+            "CREATE TABLE `b`.`t` (a int)ENGINE InnoDB COMMENT 'x'");
 }
 
 TEST(Ddl, QuotesSurviveRewriting) {

@@ -262,6 +262,15 @@ class Parser {
     } while (c_.take_op(','));
     a_.names_list.end = c_.end_of_last();
     wait();
+    if (!c_.take("RESTRICT")) c_.take("CASCADE");
+    expect_end();
+  }
+
+  // Nothing that was not understood may follow a list of names.
+  void expect_end() {
+    while (c_.take_op(';')) {
+    }
+    if (!c_.end()) s_.kind = DdlKind::kUnknown;
   }
 
   void rename() {
@@ -284,12 +293,15 @@ class Parser {
       a_.names.push_back(std::move(*to));
     } while (c_.take_op(','));
     a_.names_list.end = c_.end_of_last();
+    expect_end();
   }
 
   void truncate() {
     c_.take("TABLE");
     s_.kind = DdlKind::kTruncateTable;
-    if (changed()) wait();
+    if (!changed()) return;
+    wait();
+    expect_end();
   }
 
   Analysis& a_;

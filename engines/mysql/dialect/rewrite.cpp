@@ -47,6 +47,15 @@ bool is_whole_database(const TableMapping& mapping, const std::string& database)
   return whole;
 }
 
+bool runs_together(char before, char after) {
+  auto in_word = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '$' ||
+           static_cast<unsigned char>(c) >= 0x80;
+  };
+  bool quotes = before == after && (before == '`' || before == '\'' || before == '"');
+  return quotes || (in_word(before) && in_word(after));
+}
+
 std::string_view engine_name(const Analysis& analysis, ByteRange place) {
   std::string_view name = analysis.tokens.sql.substr(place.begin, place.end - place.begin);
   bool quoted = name.size() > 2 && (name.front() == '\'' || name.front() == '"' || name.front() == '`');
@@ -247,15 +256,20 @@ std::string apply_edits(std::string_view sql, std::vector<Edit> edits) {
     return x.place.end > y.place.end;
   });
   std::string text;
+  // Pieces that would run into one token when they touch (FROM t`x`) are kept apart.
+  auto append = [&](std::string_view piece) {
+    if (!text.empty() && !piece.empty() && runs_together(text.back(), piece.front())) text += ' ';
+    text.append(piece);
+  };
   size_t at = 0;
   for (const Edit& edit : edits) {
     bool insertion = edit.place.begin == edit.place.end;
     if (edit.place.begin < at && !(insertion && edit.place.begin == at)) continue;
-    text.append(sql.substr(at, edit.place.begin - at));
-    text.append(edit.text);
+    append(sql.substr(at, edit.place.begin - at));
+    append(edit.text);
     at = edit.place.end;
   }
-  text.append(sql.substr(at));
+  append(sql.substr(at));
   return text;
 }
 
