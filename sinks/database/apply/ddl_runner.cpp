@@ -113,6 +113,9 @@ DdlRunner::Verdict DdlRunner::decide(const mysql::DdlStatement& statement, const
     const auto found = now.tables.find(name);
     const bool missing_before = what.first.empty();
     if (statement.kind == mysql::DdlKind::kDropTable && missing_before) continue;
+    // A name in the middle of a swap is free before and after it.
+    const bool missing_now = found == now.tables.end() || found->second.first.empty();
+    if (statement.kind == mysql::DdlKind::kRenameTable && missing_before && missing_now) continue;
     ++could_change;
     if (found == now.tables.end() || found->second != what) ++changed;
     if (!missing_before && what.second.empty()) without_id = true;

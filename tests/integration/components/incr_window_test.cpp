@@ -1,0 +1,198 @@
+// Incr-Sync inside and at the end of a copy's window: copies under load, cascades, DDL that asks for a new copy.
+#include "agents/components/full_import/full_import.hpp"
+#include "agents/components/struct_transfer/struct_transfer.hpp"
+#include "tests/integration/components/incr_load.hpp"
+
+namespace sluice::agents {
+namespace {
+
+class IncrWindowTest : public IncrSyncTest {
+ protected:
+  cluster::v1::ComponentSpec spec_of(const std::string& name, cluster::v1::ComponentKind kind) {
+    cluster::v1::ComponentSpec spec;
+    spec.set_project_id("np");
+    spec.set_component_id("np." + name);
+    spec.set_kind(kind);
+    spec.set_epoch(1);
+    *spec.mutable_source() = net::to_proto(source_server().endpoint());
+    *spec.mutable_target() = net::to_proto(target_server().endpoint());
+    spec.set_meta_database("sluice");
+    spec.add_includes("app.*");
+    return spec;
+  }
+  void run_struct(const std::string& name, cluster::v1::StructPhase phase) {
+    auto spec = spec_of(name, cluster::v1::STRUCT_TRANSFER);
+    spec.set_struct_phase(phase);
+    FakeComponent component(spec);
+    const auto done = run_struct_transfer(component);
+    ASSERT_TRUE(done.ok()) << done.error().to_string();
+  }
+  // Copies; returns the end of the window.
+  Position run_copy(const std::string& name, const std::vector<std::string>& tables = {}) {
+    auto spec = spec_of(name, cluster::v1::FULL_IMPORT);
+    for (const auto& table : tables) spec.add_tables(table);
+    FakeComponent component(spec);
+    const auto done = run_full_import(component);
+    EXPECT_TRUE(done.ok()) << done.error().to_string();
+    return net::from_proto(component.status().full_import().window_end());
+  }
+  void desire_window(const Position& end) {
+    incr_->component().desire([&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
+  }
+  bool wait_closed(std::chrono::milliseconds patience = 60s) {
+    return incr_->component().wait_status(
+        [](const ComponentStatus& status) { return status.incr_sync().window_closed(); }, patience);
+  }
+  void follow_strictly() {
+    incr_->component().desire([](ComponentDesired& desired) { desired.set_follow_strictly(true); });
+  }
+};
+
+// The coordinator's order, with load from the first to the last moment.
+TEST_F(IncrWindowTest, ACopyUnderLoadEndsEqual) {
+  const uint64_t seed = seed_of_run();
+  SCOPED_TRACE("SLUICE_TEST_SEED=" + std::to_string(seed));
+  source_server().sql(kTables);
+  target_server().sql("DROP DATABASE app");
+  Load(seed + 100, 3, 300).wait();
+  start_store();
+  Load load(seed, 3, 0);
+  run_struct("tables", cluster::v1::TABLES);
+  const Position end = run_copy("full");
+  std::this_thread::sleep_for(200ms);  // some more load before it is followed
+  start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
+  // A stop inside the window, and one after it.
+  std::this_thread::sleep_for(150ms);
+  ASSERT_TRUE(incr_->stop().ok());
+  start_incr(2, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
+  ASSERT_TRUE(wait_closed());
+  run_struct("keys", cluster::v1::FOREIGN_KEYS);
+  follow_strictly();
+  ASSERT_TRUE(wait_until([&] { return status().incr_sync().lag_ms() < 3000; }));
+  ASSERT_TRUE(incr_->stop().ok());
+  start_incr(3, {}, [&](ComponentDesired& desired) {
+    *desired.mutable_window_end() = net::to_proto(end);
+    desired.set_follow_strictly(true);
+  });
+  load.wait();
+  drain();
+  expect_equal();
+  EXPECT_EQ(target_server().query_value("SELECT COUNT(*) FROM information_schema.referential_constraints WHERE "
+                                        "constraint_schema = 'app'"),
+            "2");
+}
+
+TEST_F(IncrWindowTest, WithoutIncrementalItEndsWhenTheWindowIsClosed) {
+  source_server().sql(kTables);
+  target_server().sql("DROP DATABASE app");
+  start_store();
+  Load load(seed_of_run(), 2, 200);
+  run_struct("tables", cluster::v1::TABLES);
+  run_copy("full");
+  load.wait();
+  const Position end = source_end();
+  start_incr(
+      1, [](cluster::v1::ComponentBoot& boot) { boot.mutable_spec()->set_with_incremental(false); },
+      [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
+  const auto ended = incr_->join();
+  ASSERT_TRUE(ended.ok()) << ended.error().to_string();
+  EXPECT_TRUE(status().incr_sync().window_closed());
+  expect_equal();
+}
+
+// What CASCADE and SET NULL do to children is not in the log: the children are read again from the source.
+TEST_F(IncrWindowTest, CascadesInTheWindowAreReadAgain) {
+  const std::string columns = "(id INT PRIMARY KEY, p INT, v INT";
+  source(
+      "CREATE TABLE parent (id INT PRIMARY KEY, v INT);"
+      "CREATE TABLE child " +
+      columns +
+      ", FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE ON UPDATE CASCADE);"
+      "CREATE TABLE leaf " +
+      columns + ", FOREIGN KEY (p) REFERENCES child (id) ON DELETE SET NULL);");
+  target(
+      "CREATE TABLE parent (id INT PRIMARY KEY, v INT);"
+      "CREATE TABLE child " +
+      columns + ", KEY (p)); CREATE TABLE leaf " + columns + ", KEY (p));");
+  const std::string rows =
+      "INSERT INTO parent VALUES (1, 1), (2, 2), (3, 3);"
+      "INSERT INTO child VALUES (10, 1, 0), (11, 1, 0), (20, 2, 0), (30, 3, 0);"
+      "INSERT INTO leaf VALUES (100, 10, 0), (101, 11, 0), (200, 20, 0), (300, 30, 0);";
+  source(rows);
+  start_store();
+  const Position begin = source_end();
+  target("SET foreign_key_checks=0;" + rows);  // the copy saw the rows as they are now
+  source(
+      "DELETE FROM parent WHERE id = 1; UPDATE parent SET id = 7 WHERE id = 2;"
+      "INSERT INTO child VALUES (12, 3, 5); UPDATE child SET v = 9 WHERE id = 30");
+  const Position end = source_end();
+  source("INSERT INTO leaf VALUES (301, 12, 1)");
+  for (const char* table : {"parent", "child", "leaf"}) write_window(table, begin, end);
+  start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
+  ASSERT_TRUE(wait_closed());
+  EXPECT_EQ(target_server().query_value("SELECT COUNT(*) FROM sluice.recheck"), "0");
+  target(
+      "ALTER TABLE child ADD CONSTRAINT child_ibfk_1 FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE ON "
+      "UPDATE CASCADE;"
+      "ALTER TABLE leaf ADD CONSTRAINT leaf_ibfk_1 FOREIGN KEY (p) REFERENCES child (id) ON DELETE SET NULL");
+  follow_strictly();
+  source("DELETE FROM parent WHERE id = 3");
+  drain();
+  expect_equal();
+}
+
+TEST_F(IncrWindowTest, DdlInTheWindowAsksForANewCopy) {
+  both("CREATE TABLE app.t (id INT PRIMARY KEY, v INT); CREATE TABLE app.other (id INT PRIMARY KEY)");
+  source("INSERT INTO t VALUES (1, 1)");
+  start_store();
+  const Position begin = source_end();
+  source(
+      "INSERT INTO t VALUES (2, 2); INSERT INTO other VALUES (1);"
+      "ALTER TABLE t ADD COLUMN w INT DEFAULT 5; INSERT INTO t VALUES (3, 3, 3); INSERT INTO other VALUES (2)");
+  const Position end = source_end();
+  write_window("t", begin, end);
+  write_window("other", begin, end);
+  auto& component =
+      start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
+  auto asks = [](const ComponentStatus& status) {
+    return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "app.t#2";
+  };
+  ASSERT_TRUE(component.wait_status(asks, 30s));
+  EXPECT_FALSE(status().incr_sync().window_closed());
+  source("INSERT INTO t VALUES (4, 4, 4)");
+  const Position second = run_copy("full.r1", {"app.t"});
+  source("UPDATE t SET w = 9 WHERE id = 1");
+  component.desire([&](ComponentDesired& desired) {
+    *desired.mutable_window_end() = net::to_proto(second);
+    desired.add_recopied_tables("app.t#2");
+  });
+  ASSERT_TRUE(wait_closed());
+  follow_strictly();
+  source("ALTER TABLE t DROP COLUMN v; INSERT INTO t VALUES (5, 5)");
+  drain();
+  expect_equal();
+}
+
+TEST_F(IncrWindowTest, DropAndTruncateInTheWindowAreExactWhereTheyStand) {
+  both("CREATE TABLE app.t (id INT PRIMARY KEY, v INT); CREATE TABLE app.gone (id INT PRIMARY KEY)");
+  source("INSERT INTO t VALUES (1, 1), (2, 2); INSERT INTO gone VALUES (1)");
+  start_store();
+  const Position begin = source_end();
+  target("INSERT INTO t VALUES (1, 1), (9, 9); INSERT INTO gone VALUES (1)");  // 9 was copied after the TRUNCATE
+  for (const char* table : {"t", "gone"}) write_window(table, begin, begin);
+  source(
+      "TRUNCATE TABLE t; INSERT INTO t VALUES (9, 9), (3, 3); DROP TABLE gone; CREATE TABLE gone (x INT PRIMARY KEY);"
+      "INSERT INTO gone VALUES (7)");
+  const Position end = source_end();
+  target_server().sql("UPDATE sluice.table_state SET window_end = '" + end.to_string() + "'");
+  start_incr(1, {}, [&](ComponentDesired& desired) {
+    *desired.mutable_window_end() = net::to_proto(end);
+    desired.set_follow_strictly(true);
+  });
+  ASSERT_TRUE(wait_closed());
+  drain();
+  expect_equal();
+}
+
+}  // namespace
+}  // namespace sluice::agents
