@@ -102,7 +102,8 @@ struct Fixture {
   std::vector<std::string> statements() {
     buckets = *merge({transaction}, false);
     std::vector<std::string> texts;
-    for (auto& statement : *write_statements(buckets)) texts.push_back(statement.sql);
+    const auto written = write_statements(buckets);
+    for (const auto& statement : *written) texts.push_back(statement.sql);
     return texts;
   }
   TablePlanPtr plan, parent, child;
