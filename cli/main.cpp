@@ -1,5 +1,7 @@
 // The `sluice` executable: one table of subcommands. Each parses its own arguments (argv[0] is the subcommand) and
 // gives the exit status.
+#include <sys/prctl.h>
+
 #include <cstdio>
 #include <string_view>
 
@@ -46,6 +48,8 @@ void print_usage(std::FILE* out) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Started as /proc/self/exe, the process would be called "exe" in process lists.
+  ::prctl(PR_SET_NAME, "sluice");
   const std::string_view name = argc > 1 ? argv[1] : "";
   for (const Command& command : kCommands)
     if (command.name == name) return command.run(argc - 1, argv + 1);
