@@ -1,7 +1,8 @@
 // Phases INDEXES and FOREIGN_KEYS: what is added to tables that are filled.
 //
 // Foreign keys come from the definition that the bookkeeping holds: that of the moment to which the target has been
-// brought. The source's present one may be ahead of it, and its changes will come through the log.
+// brought. The source's present one may be ahead of it, and its changes will come through the log. Only for tables that
+// were created or renamed while others were copied, and for parents that were renamed, is the present one asked.
 #include <algorithm>
 
 #include "agents/components/struct_transfer/session.hpp"
@@ -41,9 +42,7 @@ std::string key_text(const ForeignKey& key, const TableName& parent) {
          action_text("UPDATE", key.on_update);
 }
 
-Result<std::map<TableName, TableSchema>> target_schemas(Session& s, const std::vector<TableRow>& rows) {
-  std::vector<TableName> names;
-  for (const TableRow& row : rows) names.push_back(row.target);
+Result<std::map<TableName, TableSchema>> target_schemas(Session& s, const std::vector<TableName>& names) {
   SLUICE_ASSIGN(auto found, mysql::read_tables(*s.ddl, names));
   std::map<TableName, TableSchema> schemas;
   for (auto& [name, schema] : found) schemas.emplace(s.folded(name), std::move(schema));
@@ -58,22 +57,100 @@ bool has_key(const Session& s, const TableSchema& target, const ForeignKey& key,
   });
 }
 
-Status add_keys_of(Session& s, const TableRow& row, const TableSchema& target) {
-  SLUICE_ASSIGN(TableSchema source, TableSchema::decode(row.definition));
-  std::string clauses;
-  for (const ForeignKey& key : source.foreign_keys) {
-    if (!s.mapping.includes(key.referenced_database, key.referenced_table)) {
-      s.warn("foreign key " + key.name + " of " + row.target.to_string() + " is left out: " + key.referenced_database +
-             "." + key.referenced_table + " is not part of the project");
-      continue;
+// A table of the project on the target, and the foreign keys that it should have.
+struct Wanted {
+  TableName source, target;
+  std::vector<ForeignKey> keys;
+};
+
+class ForeignKeys {
+ public:
+  explicit ForeignKeys(Session& session) : s_(session) {}
+
+  Status run() {
+    SLUICE_ASSIGN(auto wanted, wanted_keys());
+    std::vector<TableName> targets;
+    std::set<std::string> databases;
+    for (const Wanted& table : wanted) {
+      targets.push_back(table.target);
+      databases.insert(table.target.database);
+      for (const ForeignKey& key : table.keys)
+        if (in_scope(key)) databases.insert(parent_of(key).database);
     }
-    TableName parent = s.mapping.target_of(key.referenced_database, key.referenced_table);
-    if (has_key(s, target, key, parent)) continue;
-    clauses += (clauses.empty() ? "" : ", ") + key_text(key, parent);
+    SLUICE_ASSIGN(existing_, s_.existing(databases));
+    SLUICE_ASSIGN(auto schemas, target_schemas(s_, targets));
+    for (const Wanted& table : wanted) {
+      if (s_.stop_desired()) return {};
+      auto target = schemas.find(s_.folded(table.target));
+      if (target == schemas.end()) continue;  // dropped or renamed since; the log told
+      SLUICE_TRY(add(table, target->second));
+      s_.report(table.source, table.target, "KEYED");
+    }
+    return {};
   }
-  if (clauses.empty()) return {};
-  return s.exec("ALTER TABLE " + mysql::quote_table(row.target) + " " + clauses, row.target.to_string());
-}
+
+ private:
+  // Tables without a row came to be while others were copied: the source's definition is all there is of them.
+  Result<std::vector<Wanted>> wanted_keys() {
+    SLUICE_ASSIGN(auto rows, database::read_tables(*s_.meta, s_.owner));
+    SLUICE_ASSIGN(auto infos, mysql::list_tables(*s_.source, s_.mapping));
+    std::vector<Wanted> wanted;
+    std::set<TableName> recorded;
+    for (const TableRow& row : rows) {
+      if (row.definition.empty()) continue;
+      SLUICE_ASSIGN(TableSchema schema, TableSchema::decode(row.definition));
+      recorded.insert(row.source);
+      wanted.push_back({row.source, row.target, std::move(schema.foreign_keys)});
+    }
+    std::vector<TableName> others;
+    for (const mysql::TableInfo& info : infos)
+      if (info.type != "VIEW" && info.type != "SEQUENCE" && recorded.count(info.name) == 0) others.push_back(info.name);
+    SLUICE_ASSIGN(auto schemas, mysql::read_tables(*s_.source, others));
+    for (auto& [name, schema] : schemas)
+      wanted.push_back({name, s_.mapping.target_of(name.database, name.table), std::move(schema.foreign_keys)});
+    return wanted;
+  }
+
+  bool in_scope(const ForeignKey& key) const {
+    return s_.mapping.includes(key.referenced_database, key.referenced_table);
+  }
+  TableName parent_of(const ForeignKey& key) const {
+    return s_.mapping.target_of(key.referenced_database, key.referenced_table);
+  }
+  bool exists(const TableName& target) const { return existing_.count(s_.folded(target)) > 0; }
+
+  // A parent that was renamed since has its new name in the source's present definition.
+  Result<ForeignKey> with_present_parent(const TableName& child, const ForeignKey& key) {
+    auto schema = mysql::read_table(*s_.source, child);
+    if (!schema.ok() && schema.error().code() != ErrorCode::NOT_FOUND) return schema.error();
+    if (schema.ok())
+      for (const ForeignKey& present : schema->foreign_keys)
+        if (present.name == key.name && present.columns == key.columns && in_scope(present)) return present;
+    return key;
+  }
+
+  Status add(const Wanted& table, const TableSchema& target) {
+    const std::string object = table.target.to_string();
+    std::string clauses;
+    for (ForeignKey key : table.keys) {
+      if (in_scope(key) && !exists(parent_of(key))) {
+        SLUICE_ASSIGN(key, with_present_parent(table.source, key));
+      }
+      if (!in_scope(key) || !exists(parent_of(key))) {
+        s_.warn("foreign key " + key.name + " of " + object + " is left out: " + key.referenced_database + "." +
+                key.referenced_table + (in_scope(key) ? " does not exist" : " is not part of the project"));
+        continue;
+      }
+      if (has_key(s_, target, key, parent_of(key))) continue;
+      clauses += (clauses.empty() ? "" : ", ") + key_text(key, parent_of(key));
+    }
+    if (clauses.empty()) return {};
+    return s_.exec("ALTER TABLE " + mysql::quote_table(table.target) + " " + clauses, object);
+  }
+
+  Session& s_;
+  std::map<TableName, std::string> existing_;
+};
 
 bool has_index(const TableSchema& target, const std::string& name) {
   return std::any_of(target.keys.begin(), target.keys.end(), [&](const Key& key) { return key.name == name; });
@@ -187,7 +264,9 @@ Status carry_sequences(Session& s) {
 
 Status add_indexes(Session& s) {
   SLUICE_ASSIGN(auto rows, database::read_tables(*s.meta, s.owner));
-  SLUICE_ASSIGN(auto schemas, target_schemas(s, rows));
+  std::vector<TableName> targets;
+  for (const TableRow& row : rows) targets.push_back(row.target);
+  SLUICE_ASSIGN(auto schemas, target_schemas(s, targets));
   for (const TableRow& row : rows) {
     if (s.stop_desired()) return {};
     auto target = schemas.find(s.folded(row.target));
@@ -209,15 +288,8 @@ Status add_indexes(Session& s) {
 }
 
 Status add_foreign_keys(Session& s) {
-  SLUICE_ASSIGN(auto rows, database::read_tables(*s.meta, s.owner));
-  SLUICE_ASSIGN(auto schemas, target_schemas(s, rows));
-  for (const TableRow& row : rows) {
-    if (s.stop_desired()) return {};
-    auto target = schemas.find(s.folded(row.target));
-    if (target == schemas.end() || row.definition.empty()) continue;  // dropped since; the log told
-    SLUICE_TRY(add_keys_of(s, row, target->second));
-    s.report(row.source, row.target, "KEYED");
-  }
+  SLUICE_TRY(ForeignKeys(s).run());
+  if (s.stop_desired()) return {};
   SLUICE_TRY(create_views(s));
   return s.stop_desired() ? Status{} : carry_counters(s);
 }
@@ -225,23 +297,23 @@ Status add_foreign_keys(Session& s) {
 Status create_views(Session& s) { return Views(s).run(); }
 
 Status carry_counters(Session& s) {
-  SLUICE_ASSIGN(auto rows, database::read_tables(*s.meta, s.owner));
+  SLUICE_ASSIGN(auto infos, mysql::list_tables(*s.source, s.mapping));
   std::set<std::string> from, to;
-  for (const TableRow& row : rows) {
-    from.insert(row.source.database);
-    to.insert(row.target.database);
+  for (const mysql::TableInfo& info : infos) {
+    from.insert(info.name.database);
+    to.insert(s.mapping.target_of(info.name.database, info.name.table).database);
   }
   SLUICE_ASSIGN(auto source, counters(*s.source, from));
   SLUICE_ASSIGN(auto found, counters(*s.ddl, to));
-  std::map<TableName, uint64_t> target;
-  for (const auto& [name, value] : found) target[s.folded(name)] = value;
-  for (const TableRow& row : rows) {
-    auto wanted = source.find(row.source);
-    auto present = target.find(s.folded(row.target));
-    if (wanted == source.end() || present == target.end() || present->second >= wanted->second) continue;
-    SLUICE_TRY(
-        s.exec("ALTER TABLE " + mysql::quote_table(row.target) + " AUTO_INCREMENT = " + std::to_string(wanted->second),
-               row.target.to_string()));
+  std::map<TableName, uint64_t> present;
+  for (const auto& [name, value] : found) present[s.folded(name)] = value;
+  for (const auto& [name, value] : source) {
+    if (!s.mapping.includes(name.database, name.table)) continue;
+    TableName target = s.mapping.target_of(name.database, name.table);
+    auto now = present.find(s.folded(target));
+    if (now == present.end() || now->second >= value) continue;
+    SLUICE_TRY(s.exec("ALTER TABLE " + mysql::quote_table(target) + " AUTO_INCREMENT = " + std::to_string(value),
+                      target.to_string()));
   }
   return carry_sequences(s);
 }

@@ -261,6 +261,35 @@ TEST_F(StructTransfer, CopiesATableAgain) {
   EXPECT_EQ(create_text(*target_, "b.c"), create_text(*source_, "a.c"));
 }
 
+// While other tables are copied the log brings new tables, and new names of old ones, without their keys.
+TEST_F(StructTransfer, AddsKeysOfTablesThatCameWithTheLog) {
+  source_->sql(
+      "CREATE DATABASE a; CREATE TABLE a.p (id int PRIMARY KEY); CREATE TABLE a.c (id int PRIMARY KEY, p int, "
+      "CONSTRAINT f FOREIGN KEY (p) REFERENCES p (id)); CREATE TABLE a.x (id int PRIMARY KEY, CONSTRAINT fx FOREIGN "
+      "KEY (id) REFERENCES p (id))");
+  ASSERT_EQ(code(run(cluster::v1::TABLES)), "OK");
+  source_->sql(
+      "CREATE TABLE a.fresh (id int PRIMARY KEY AUTO_INCREMENT, p int, CONSTRAINT ff FOREIGN KEY (p) REFERENCES p "
+      "(id) ON DELETE CASCADE) AUTO_INCREMENT=50; RENAME TABLE a.x TO a.y; RENAME TABLE a.p TO a.q");
+  target_->sql(
+      "CREATE TABLE b.fresh (id int PRIMARY KEY AUTO_INCREMENT, p int, KEY ff (p)); RENAME TABLE b.x TO b.y; "
+      "RENAME TABLE b.p TO b.q");
+  ASSERT_EQ(code(run(cluster::v1::FOREIGN_KEYS)), "OK");
+  for (const char* table : {"fresh", "y", "c", "q"})
+    EXPECT_EQ(create_text(*target_, std::string("b.") + table), create_text(*source_, std::string("a.") + table));
+  EXPECT_EQ(status_.warnings_size(), 0) << status_.DebugString();
+}
+
+TEST_F(StructTransfer, LeavesOutKeysToTablesThatDoNotExist) {
+  source_->sql(
+      "CREATE DATABASE a; SET foreign_key_checks=0; CREATE TABLE a.c (id int PRIMARY KEY, CONSTRAINT f FOREIGN KEY "
+      "(id) REFERENCES gone (id)); SET foreign_key_checks=1");
+  ASSERT_EQ(code(run(cluster::v1::TABLES)), "OK");
+  ASSERT_EQ(code(run(cluster::v1::FOREIGN_KEYS)), "OK");
+  ASSERT_EQ(status_.warnings_size(), 1) << status_.DebugString();
+  EXPECT_NE(status_.warnings(0).find("does not exist"), std::string::npos) << status_.warnings(0);
+}
+
 TEST_F(StructTransfer, AddsMissingIndexes) {
   source_->sql("CREATE DATABASE a; CREATE TABLE a.t (id int PRIMARY KEY, v int, KEY k (v))");
   ASSERT_EQ(code(run(cluster::v1::TABLES)), "OK");
