@@ -10,6 +10,7 @@
 #include "cli/client_commands.hpp"
 #include "cli/component_command.hpp"
 #include "cli/coordinator_command.hpp"
+#include "cli/log_command.hpp"
 #include "cli/migrate_command.hpp"
 #include "core/version.hpp"
 
@@ -28,6 +29,7 @@ constexpr Command kCommands[] = {
     {"datasource", "register databases: create, list, delete", sluice::cli::run_datasource},
     {"project", "create, lead and show projects", sluice::cli::run_project},
     {"node", "show the nodes on which agents run", sluice::cli::run_node},
+    {"log", "print what a Store holds, readably", sluice::cli::run_log},
     {"component", "", sluice::cli::run_component},
 };
 
