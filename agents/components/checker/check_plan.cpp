@@ -28,17 +28,20 @@ bool is_about_table(const Error& error) {
   }
 }
 
-CheckPlan::CheckPlan(ComponentContext& context, TablePairs pairs, Endpoint source, bool counts_only)
+CheckPlan::CheckPlan(ComponentContext& context, TablePairs pairs, Endpoint source, bool counts_only,
+                     CheckJournal* journal)
     : context_(context),
       pairs_(std::move(pairs)),
       source_(std::move(source)),
       counts_only_(counts_only),
+      journal_(journal),
       chunk_rows_(kFirstChunkRows),
       tables_(pairs_->size()) {}
 
 Result<std::optional<CheckJob>> CheckPlan::next() {
   while (current_ < pairs_->size()) {
     const TablePair& pair = (*pairs_)[current_];
+    if (!tables_[current_].resumed) resume(current_);
     if (!tables_[current_].planned && !pair.target_missing && !pair.source.columns.empty()) {
       auto job = plan_chunk(current_);
       if (!job.ok()) {
@@ -56,6 +59,45 @@ Result<std::optional<CheckJob>> CheckPlan::next() {
     chunk_rows_ = kFirstChunkRows;
   }
   return std::optional<CheckJob>();
+}
+
+// Takes over what an earlier process has compared.
+void CheckPlan::resume(size_t table) {
+  TableState& state = tables_[table];
+  state.resumed = true;
+  if (journal_ == nullptr) return;
+  for (const auto& entry : journal_->finished(table)) {
+    // More keys than are kept per chunk mean the chunk as a whole.
+    const uint64_t count = entry.outcome == CheckJournal::Outcome::kEqual  ? 0
+                           : entry.outcome == CheckJournal::Outcome::kKeys ? entry.keys.size()
+                                                                           : kKeysPerChunk + 1;
+    remember(table, entry.chunk, count, entry.keys);
+    state.rows += entry.rows;
+    after_ = entry.chunk.upto;
+    number_ = entry.chunk.number + 1;
+    state.planned = after_.empty();
+    CheckOutcome outcome;
+    outcome.job.table = table;
+    outcome.comparison.source_rows = entry.rows;
+    report(outcome);
+  }
+}
+
+CheckJournal::Outcome CheckPlan::remember(size_t table, const mysql::Chunk& chunk, uint64_t difference_count,
+                                          const std::vector<RowKey>& keys) {
+  if (difference_count == 0) return CheckJournal::Outcome::kEqual;
+  Pending& pending = pending_[table];
+  if (counts_only_ || !(*pairs_)[table].by_key) {
+    pending.whole = true;
+    return CheckJournal::Outcome::kWhole;
+  }
+  if (difference_count > kKeysPerChunk || keys_kept_ + difference_count > kKeysInAll) {
+    pending.chunks.push_back(chunk);
+    return CheckJournal::Outcome::kChunk;
+  }
+  pending.keys.insert(keys.begin(), keys.end());
+  keys_kept_ += keys.size();
+  return CheckJournal::Outcome::kKeys;
 }
 
 Result<std::optional<CheckJob>> CheckPlan::plan_chunk(size_t table) {
@@ -94,18 +136,11 @@ Status CheckPlan::take(const CheckOutcome& outcome) {
     return {};
   }
   const auto& found = outcome.comparison;
-  const TablePair& pair = (*pairs_)[table];
-  if (found.difference_count > 0) {
-    Pending& pending = pending_[table];
-    if (counts_only_ || !pair.by_key) {
-      pending.whole = true;
-    } else if (found.difference_count > kKeysPerChunk || keys_kept_ + found.difference_count > kKeysInAll) {
-      pending.chunks.push_back(outcome.job.chunk);
-    } else {
-      for (const auto& difference : found.differences) pending.keys.insert(difference.key);
-      keys_kept_ += found.differences.size();
-    }
-  }
+  CheckJournal::Entry entry{.table = table, .chunk = outcome.job.chunk, .rows = found.source_rows};
+  for (const auto& difference : found.differences) entry.keys.push_back(difference.key);
+  entry.outcome = remember(table, outcome.job.chunk, found.difference_count, entry.keys);
+  if (entry.outcome != CheckJournal::Outcome::kKeys) entry.keys.clear();
+  if (journal_ != nullptr) SLUICE_TRY(journal_->add(entry));
   const double rows = static_cast<double>(std::max(found.source_rows, found.target_rows));
   if (table == current_ && outcome.seconds > 0 && rows > 0) {
     const double wanted = std::clamp(kChunkSeconds / outcome.seconds, 0.25, 2.0) * rows;

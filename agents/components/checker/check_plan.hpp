@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "agents/components/checker/check_journal.hpp"
 #include "agents/components/checker/compare.hpp"
 #include "agents/components/checker/table_pair.hpp"
 #include "agents/components/runtime/component.hpp"
@@ -44,7 +45,8 @@ bool is_about_table(const Error& error);
 
 class CheckPlan {
  public:
-  CheckPlan(ComponentContext& context, TablePairs pairs, Endpoint source, bool counts_only);
+  // `journal` may be null.
+  CheckPlan(ComponentContext& context, TablePairs pairs, Endpoint source, bool counts_only, CheckJournal* journal);
 
   // The next job; empty when all were handed out.
   Result<std::optional<CheckJob>> next();
@@ -58,9 +60,13 @@ class CheckPlan {
     uint64_t rows = 0, chunks_out = 0;
     double seconds = 0;
     bool planned = false;
+    bool resumed = false;  // what the journal holds was taken over
   };
   Result<std::optional<CheckJob>> plan_chunk(size_t table);
   void give_up(size_t table, const Error& error);
+  void resume(size_t table);
+  CheckJournal::Outcome remember(size_t table, const mysql::Chunk& chunk, uint64_t difference_count,
+                                 const std::vector<RowKey>& keys);
   void finish_if_done(size_t table);
   void report(const CheckOutcome& outcome);
 
@@ -68,6 +74,7 @@ class CheckPlan {
   TablePairs pairs_;
   Endpoint source_;
   bool counts_only_;
+  CheckJournal* journal_;
   std::unique_ptr<mysql::Connection> connection_;
   size_t current_ = 0;
   std::vector<std::string> after_;  // last border of the current table

@@ -116,7 +116,8 @@ Status run_checker(ComponentContext& context) {
   show_tables(context, *pairs);
   SLUICE_ASSIGN(auto report, checker::DifferenceReport::create(context.boot().data_dir()));
 
-  checker::FirstPass pass{.pairs = pairs, .endpoints = endpoints, .counts_only = counts_only};
+  SLUICE_ASSIGN(auto journal, checker::CheckJournal::open(context.boot().data_dir(), *pairs, counts_only));
+  checker::FirstPass pass{.pairs = pairs, .endpoints = endpoints, .counts_only = counts_only, .journal = &journal};
   pass.comparers = spec.readers() == 0 ? kComparers : spec.readers();
   pass.rows_per_second = spec.throttle_rows_per_second();
   SLUICE_ASSIGN(auto pending, checker::run_first_pass(context, pass));
@@ -130,6 +131,7 @@ Status run_checker(ComponentContext& context) {
   auto verdicts = settler.verdicts();
   SLUICE_TRY(add_missing_objects(*pairs, endpoints.source, verdicts, report));
   SLUICE_TRY(report.finish());
+  journal.remove();  // what is verified again is looked at again
   show_result(context, verdicts, settler.warnings(), report);
   return {};
 }

@@ -146,7 +146,8 @@ check_comparer_actor::behavior_type comparer(check_comparer_actor::stateful_poin
 check_planner_actor::behavior_type planner(check_planner_actor::stateful_pointer<planner_state> self,
                                            ComponentContext* context, FirstPass pass,
                                            std::shared_ptr<std::promise<Result<PendingTables>>> done) {
-  self->state.plan = std::make_unique<CheckPlan>(*context, pass.pairs, pass.endpoints.source, pass.counts_only);
+  self->state.plan =
+      std::make_unique<CheckPlan>(*context, pass.pairs, pass.endpoints.source, pass.counts_only, pass.journal);
   self->state.done = std::move(done);
   self->state.context = context;
   self->state.comparers = pass.comparers;

@@ -13,6 +13,7 @@ struct FirstPass {
   uint32_t comparers = 4;
   uint64_t rows_per_second = 0;  // of all comparers together; 0: no limit
   bool counts_only = false;
+  CheckJournal* journal = nullptr;  // used by the planner only
 };
 
 // Compares all chunks of all tables once. Blocks until it is done; returns what did not come out equal. CANCELLED when

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <fstream>
 #include <thread>
 
 #include "agents/components/checker/settle.hpp"
@@ -359,6 +360,41 @@ TEST_F(CheckerTest, WithoutAnAnswerRowsAreUnsettledNeverEqual) {
   EXPECT_TRUE(settler.verdicts().at(1).unsettled);
   EXPECT_FALSE(settler.warnings().empty());
   EXPECT_EQ(component_.status().checker().wish_hold(), 0U);
+}
+
+TEST_F(CheckerTest, AVerificationThatCrashedGoesOnWhereItWas) {
+  both(
+      "CREATE TABLE d.a (id INT PRIMARY KEY, v INT); INSERT INTO d.a SELECT seq,seq FROM d.seq_1_to_60000;"
+      "CREATE TABLE d.k (a INT); INSERT INTO d.k VALUES (1)");
+  target_->sql("UPDATE d.a SET v=0 WHERE id=100; INSERT INTO d.k VALUES (2)");
+  const auto open_catalog = [](MariaDbServer& server) {
+    return std::move(*mysql::Connection::open(server.endpoint(), {.purpose = mysql::Purpose::kCatalog}));
+  };
+  const auto pairs =
+      checker::read_pairs(*open_catalog(*source_), *open_catalog(*target_), *TableMapping::create({"d.*"}, {}, {}));
+  ASSERT_TRUE(pairs.ok());
+  const std::string folder = folder_.file("checker");
+  {  // the process that dies has compared the first chunks, found the row, and was cut in the middle of a line
+    auto journal = checker::CheckJournal::open(folder, **pairs, false);
+    ASSERT_TRUE(journal.ok());
+    const auto add = [&](uint64_t number, const char* after, const char* upto, bool differs) {
+      checker::CheckJournal::Entry entry{.table = 0, .rows = 20'000};
+      entry.chunk = {.number = number, .after = {}, .upto = {upto}};
+      if (*after != 0) entry.chunk.after = {after};
+      if (differs) entry.outcome = checker::CheckJournal::Outcome::kKeys, entry.keys = {{"100"}};
+      ASSERT_TRUE(journal->add(entry).ok());
+    };
+    add(0, "", "20000", true);
+    add(1, "20000", "40000", false);
+    add(3, "50000", "55000", false);  // behind a gap: not used
+  }
+  std::ofstream(folder + "/progress", std::ios::app) << "0 = 5 2;3430303030;35";
+  target_->sql("UPDATE d.a SET v=0 WHERE id IN (30000,45000)");  // the first was compared before it was changed
+  const auto status = check();
+  EXPECT_EQ(differences_of(status, "d.a"), 2U);
+  EXPECT_EQ(differences_of(status, "d.k"), 1U);
+  EXPECT_EQ(status.tables(0).rows(), 60'000U);
+  EXPECT_EQ(differences_of(check(), "d.a"), 3U);  // a new verification looks at everything
 }
 
 TEST_F(CheckerTest, AReportForgetsATableThatFailedInItsMiddle) {
