@@ -275,8 +275,17 @@ Result<std::vector<ChildKey>> foreign_keys_to(Connection& connection, const std:
   const std::set<TableName> wanted(parents.begin(), parents.end());
   std::set<std::string> databases;
   for (const auto& parent : parents) databases.insert(parent.database);
-  SLUICE_ASSIGN(auto keys, read_foreign_keys(connection, {name_condition("referenced_table_schema", databases)},
-                                             {name_condition("unique_constraint_schema", databases)}));
+  // A child may be in any database of users. Each is named in a query of its own: without an equality the server opens
+  // every table and view that it has, those of `sys` included, which is slow and has crashed MariaDB 10.11.
+  SLUICE_ASSIGN(const auto users, list_databases(connection, TableMapping()));
+  std::vector<std::string> columns, rules;
+  for (const auto& database : users) {
+    columns.push_back("table_schema=" + quoted(database) + " AND " +
+                      name_condition("referenced_table_schema", databases));
+    rules.push_back("constraint_schema=" + quoted(database) + " AND " +
+                    name_condition("unique_constraint_schema", databases));
+  }
+  SLUICE_ASSIGN(auto keys, read_foreign_keys(connection, columns, rules));
   for (auto& [child, by_name] : keys) {
     for (auto& [name, key] : by_name) {
       if (wanted.count({key.referenced_database, key.referenced_table}) > 0) result.push_back({child, std::move(key)});
