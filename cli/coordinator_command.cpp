@@ -29,7 +29,7 @@ constexpr Flag kFlags[] = {
     {"http", "HOST:PORT of metrics and health, or 'none' (default 127.0.0.1:8089)"},
     {"grpc", "HOST:PORT or unix:PATH of the API (default 127.0.0.1:8090)"},
     {"metadata", "Where metadata lie: rocksdb (default)"},
-    {"region", "Region of this coordinator"},
+    {"region", "Region whose nodes are preferred where a data source names none"},
     {"master-key-file", "File with the key that seals passwords (default: master.key in the data directory)"},
     {"log-file", "Log file (default: coordinator.log in the data directory)"},
     {"cpu-threshold", "Percent of CPU above which a node is taken last (default 85; 0: not looked at)"},

@@ -16,7 +16,7 @@ struct CoordinatorOptions {
   std::string http = "127.0.0.1:8089";  // "none": no HTTP; "host:0" picks a port
   std::string grpc = "127.0.0.1:8090";  // or "unix:/path"
   std::string master_key_file;          // "": master.key in data_dir
-  std::string region;
+  std::string region;                   // preferred for components whose data source names none
   ClusterLimits limits;
 };
 

@@ -212,7 +212,7 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
     auto manager = std::make_unique<ClusterManager>(system_clock(), options_.limits);
     manager->restore(cluster.term(), std::chrono::milliseconds(cluster.lease_ttl_ms()), placements, std::move(ids));
     cm_ = spawn_cm(*system_, metadata_actor_, std::move(manager), ready_);
-    world_ = {metadata_actor_, cm_, world_board_, sealer_, &system_clock()};
+    world_ = {metadata_actor_, cm_, world_board_, sealer_, &system_clock(), options_.region};
     for (auto& record : records) spawn(std::move(record));
     log::info(kArea, "term begun",
               {{"term", cluster.term()}, {"projects", records.size()}, {"placements", placements.size()}});

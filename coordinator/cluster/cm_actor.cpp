@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kTick{200};
 constexpr std::chrono::seconds kMetadataTimeout{30};
+constexpr std::chrono::seconds kMetadataPause{1};
 
 struct cm_state {
   static inline const char* name = "cm";
@@ -23,6 +24,7 @@ struct cm_state {
   std::shared_ptr<std::atomic<bool>> ready;
   std::map<uint64_t, std::shared_ptr<Session>> sessions;
   std::map<std::string, project_actor> projects;
+  std::chrono::steady_clock::time_point failed_until{};
   metrics::Counter placements = metrics::counter("sluice_coordinator_placements_total", "Epochs raised and assigned");
   metrics::Gauge online = metrics::gauge("sluice_coordinator_nodes_online", "Agents whose stream is open");
 
@@ -46,6 +48,8 @@ struct cm_state {
   // Persists what needs a new epoch, then lets messages and views out. While the write is under way no other event is
   // handled (await), so the plan stays true.
   void pump() {
+    // A disk that refuses writes is not asked again at every heartbeat. What is persisted goes on under its leases.
+    if (std::chrono::steady_clock::now() < failed_until) return flush();
     auto plan = manager->plan();
     auto forgotten = manager->take_forgotten();
     if (plan.empty() && forgotten.empty()) return flush();
@@ -57,11 +61,17 @@ struct cm_state {
     for (const auto& id : forgotten) txn->deletes.push_back(component_key(id));
     self->request(metadata, kMetadataTimeout, CommitRequest{txn})
         .await([this, plan](const CommitReply& reply) { committed(plan, *reply.result); },
-               [this](const caf::error&) { log::error("coordinator.cm", "metadata does not answer"); });
+               [this](const caf::error&) { failed(Error(ErrorCode::TIMED_OUT, "metadata does not answer")); });
+  }
+
+  void failed(const Error& error) {
+    failed_until = std::chrono::steady_clock::now() + kMetadataPause;
+    log::error("coordinator.cm", "epochs cannot be written", {{"error", error}});
+    flush();
   }
 
   void committed(const std::vector<ClusterManager::Placement>& plan, const Result<TxnResult>& result) {
-    if (!result.ok()) return log::error("coordinator.cm", "epochs cannot be written", {{"error", result.error()}});
+    if (!result.ok()) return failed(result.error());
     if (!result->committed) return reread(plan);
     placements.add(plan.size());
     manager->commit(plan, result->revision);

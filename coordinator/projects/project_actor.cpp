@@ -10,6 +10,7 @@
 #include "coordinator/projects/project_detail.hpp"
 #include "coordinator/projects/project_machine.hpp"
 #include "core/log.hpp"
+#include "core/metrics.hpp"
 #include "core/net/convert.hpp"
 
 namespace sluice::coordinator {
@@ -137,6 +138,7 @@ struct project_state {
       *component.spec.mutable_target() = sink_login;
       bool near_source = component.spec.kind() == cluster::v1::STORE;
       component.region = near_source ? source.source().region() : sink.source().region();
+      if (component.region.empty()) component.region = world.region;
       bytes += component.spec.SerializeAsString() + component.desired.SerializeAsString();
     }
     if (bytes == sent) return;
@@ -165,7 +167,15 @@ struct project_state {
     if (!at_once && now() - published_us < kPublishIntervalUs) return;
     published_us = now();
     unpublished = false;
-    world.board->publish(detail.render(project, views, source.source(), sink.source(), now()));
+    auto rendered = detail.render(project, views, source.source(), sink.source(), now());
+    const metrics::Labels labels{{"project", project.id()}};
+    metrics::gauge("sluice_project_lag_seconds", "Age of the oldest change not yet applied", labels)
+        .set(static_cast<double>(rendered.incremental().lag_ms()) / 1000);
+    metrics::gauge("sluice_project_running", "1 while the project's status is RUNNING", labels)
+        .set(project.status() == "RUNNING");
+    metrics::gauge("sluice_project_failed", "1 while the project's status is FAILED", labels)
+        .set(project.status() == "FAILED");
+    world.board->publish(std::move(rendered));
   }
 
   void command(const Command& command, Then reply) {

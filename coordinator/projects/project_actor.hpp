@@ -20,6 +20,7 @@ struct ProjectWorld {
   std::shared_ptr<ProjectBoard> board;
   std::shared_ptr<const Sealer> sealer;
   Clock* clock = nullptr;
+  std::string region;  // preferred for what no data source's region decides
 };
 
 struct StoredRecord {

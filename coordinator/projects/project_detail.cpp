@@ -294,7 +294,7 @@ admin::v1::Project ProjectDetail::render(const v1::StoredProject& state, const C
   render_connection(sink, "dest", *out.mutable_sink_connect_info());
   render_steps(state, views, out);
   out.set_stopping(!state.ending().empty());
-  out.set_finishing(state.finish() || state.draining());
+  out.set_finishing(state.status() == "RUNNING" && (state.finish() || state.draining()));
   out.set_verification(state.verification());
   const auto* checker = find(views, cluster::v1::CHECKER);
   if (checker && state.verification().empty()) out.set_verification("RUNNING");
