@@ -148,6 +148,15 @@ TEST(Ddl, Parses) {
   }
 }
 
+TEST(Ddl, TellsWhichStatementsChangeForeignKeys) {
+  auto changes = [](const char* sql) { return parse_ddl(sql, "d", 0)->changes_foreign_keys; };
+  EXPECT_TRUE(changes("ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES p (id)"));
+  EXPECT_TRUE(changes("ALTER TABLE t ADD x int, DROP FOREIGN KEY f"));
+  EXPECT_TRUE(changes("ALTER TABLE t ADD (x int REFERENCES p (id))"));
+  EXPECT_TRUE(changes("ALTER TABLE t DROP CONSTRAINT f"));
+  EXPECT_FALSE(changes("ALTER TABLE t ADD x int, DROP KEY k"));
+}
+
 TableMapping mapping(std::vector<std::string> includes = {"a.*"}, std::vector<std::string> renames = {"a.*=b.*"},
                      std::vector<std::string> excludes = {}) {
   auto m = TableMapping::create(std::move(includes), std::move(excludes), std::move(renames));

@@ -58,6 +58,9 @@ struct DdlStatement {
   // it brings rows along: the tables need a copy.
   bool needs_copy = false;
   std::string needs_copy_reason;
+  // ALTER TABLE that adds or drops foreign keys. In a window, where keys are left out, an exact result needs a new copy
+  // of a table whose own window is over: its recorded definition has other keys.
+  bool changes_foreign_keys = false;
 };
 
 // `default_database` of the statement; sql_mode decides quoting. kUnknown is not an error.

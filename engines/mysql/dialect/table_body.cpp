@@ -274,6 +274,7 @@ void analyse_clause(Analysis& a, Item& item, std::string_view default_database) 
     analyse_column_clause(a, item, cursor, false, default_database);
   } else if (cursor.take("DROP")) {
     if (cursor.word("FOREIGN") && cursor.word_after(1, "KEY")) item.kind = ItemKind::kDropForeignKey;
+    if (cursor.word("CONSTRAINT")) a.statement.changes_foreign_keys = true;  // perhaps: the text does not tell
   } else if (cursor.take("RENAME")) {
     rename_clause(a, cursor, default_database);
   } else if (cursor.word("ALGORITHM") || (cursor.word("LOCK") && item.last - item.first <= 3)) {
@@ -346,6 +347,10 @@ void analyse_alter_clauses(Analysis& a, Cursor& cursor, std::string_view default
   ItemList list = split_items(a.tokens, cursor.at(), a.tokens.tokens.size() - 1);
   for (Item& item : list.items) analyse_clause(a, item, default_database);
   a.lists.push_back(std::move(list));
+  for (const ItemList& items : a.lists)
+    for (const Item& item : items.items)
+      if (item.kind == ItemKind::kForeignKey || item.kind == ItemKind::kDropForeignKey || !item.references.empty())
+        a.statement.changes_foreign_keys = true;
 }
 
 }  // namespace sluice::mysql
