@@ -254,10 +254,12 @@ TEST_F(Loader, ATargetThatWouldChangeValuesIsRefused) {
       {"c INT", "c INT UNSIGNED"},
       {"c INT", "x INT"},
       {"c DATETIME(6)", "c DATETIME(3)"}};
+  int number = 0;
   for (const auto& [from, to] : pairs) {
-    source_server().sql("CREATE OR REPLACE TABLE d.other (id INT PRIMARY KEY, " + from + ")");
-    target_server().sql("CREATE OR REPLACE TABLE d.other (id INT PRIMARY KEY, " + to + ")");
-    const auto loaded = load("other");
+    const std::string table = "other" + std::to_string(++number);
+    source_server().sql("CREATE TABLE d." + table + " (id INT PRIMARY KEY, " + from + ")");
+    target_server().sql("CREATE TABLE d." + table + " (id INT PRIMARY KEY, " + to + ")");
+    const auto loaded = load(table);
     ASSERT_FALSE(loaded.ok()) << to;
     EXPECT_EQ(loaded.error().code(), ErrorCode::VALUE_REJECTED) << to;
   }
