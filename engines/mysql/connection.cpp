@@ -86,36 +86,62 @@ ServerVersion parse_version(std::string text) {
   return version;
 }
 
-std::string session_sql(Purpose purpose, const ServerVersion& version) {
-  std::string sql =
+// What every session needs; and what makes it independent of a server's own defaults, where the server knows it.
+struct SessionSettings {
+  std::string required;
+  std::vector<std::string> wanted;
+};
+
+SessionSettings settings_of(Purpose purpose, const ServerVersion& version) {
+  SessionSettings settings;
+  settings.required =
       purpose == Purpose::kData
-          ? "SET NAMES binary, SESSION sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,"
-            "NO_ENGINE_SUBSTITUTION,ALLOW_INVALID_DATES'"
-          : "SET NAMES utf8mb4, SESSION sql_mode='NO_ENGINE_SUBSTITUTION', SESSION sql_quote_show_create=1";
-  sql +=
-      ", SESSION time_zone='+00:00', SESSION autocommit=1, SESSION sql_safe_updates=0, SESSION sql_auto_is_null=0"
-      ", SESSION sql_select_limit=18446744073709551615, SESSION wait_timeout=28800, SESSION net_read_timeout=600"
-      ", SESSION net_write_timeout=3600, SESSION group_concat_max_len=4194304";
+          ? "NAMES binary, SESSION sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION,"
+            "ALLOW_INVALID_DATES'"
+          : "NAMES utf8mb4, SESSION sql_mode='NO_ENGINE_SUBSTITUTION', SESSION sql_quote_show_create=1";
+  settings.required += ", SESSION time_zone='+00:00', SESSION autocommit=1";
+  settings.wanted = {"sql_safe_updates=0",          "sql_auto_is_null=0",   "sql_select_limit=18446744073709551615",
+                     "wait_timeout=28800",          "net_read_timeout=600", "net_write_timeout=3600",
+                     "group_concat_max_len=4194304"};
   if (version.text.find("OceanBase") != version.text.npos) {
-    sql += ", SESSION ob_query_timeout=3600000000, SESSION ob_trx_timeout=86400000000";
+    settings.wanted.push_back("ob_query_timeout=3600000000");
+    settings.wanted.push_back("ob_trx_timeout=86400000000");
   } else if (version.mariadb) {
-    sql += version.number >= 100'102 ? ", SESSION max_statement_time=0" : "";
+    if (version.number >= 100'102) settings.wanted.push_back("max_statement_time=0");
   } else if (version.number >= 50'708) {
-    sql += ", SESSION max_execution_time=0";
+    settings.wanted.push_back("max_execution_time=0");
   }
-  return sql;
+  return settings;
 }
 
-constexpr std::string_view kReadCommitted = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+Status set_up(Connection& connection, Purpose purpose) {
+  const auto settings = settings_of(purpose, connection.version());
+  std::string all = "SET " + settings.required;
+  for (const auto& setting : settings.wanted) all += ", SESSION " + setting;
+  const auto done = connection.exec(all);
+  if (!done.ok()) {
+    if (!connection.alive()) return done.error();
+    // A relative of the servers we know may lack a variable.
+    SLUICE_TRY(connection.exec("SET " + settings.required));
+    for (const auto& setting : settings.wanted) {
+      const auto single = connection.exec("SET SESSION " + setting);
+      if (!single.ok() && !connection.alive()) return single.error();
+    }
+  }
+  if (purpose == Purpose::kData) SLUICE_TRY(connection.exec("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"));
+  return {};
+}
 
-// The start of a statement, for messages: enough to recognise it, never a whole row.
+// The start of a statement, for messages: enough to recognise it. Values of rows stay out of logs, so it ends before
+// the first text and before a list of values.
 std::string start_of(std::string_view sql) {
-  constexpr size_t kMax = 120;
-  std::string text(sql.substr(0, kMax));
+  constexpr size_t kLengthMax = 120;
+  const size_t length = std::min({kLengthMax, sql.size(), sql.find('\''), sql.find("VALUES")});
+  std::string text(sql.substr(0, length));
   for (char& c : text) {
     if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
   }
-  if (sql.size() > kMax) text += "...";
+  if (sql.size() > length) text += "...";
   return text;
 }
 
@@ -170,10 +196,7 @@ Result<std::unique_ptr<Connection>> Connection::open(const Endpoint& endpoint, c
   }
   c->version_ = parse_version(*about.rows[0][0]);
   c->max_allowed_packet_ = std::strtoull(about.rows[0][1]->c_str(), nullptr, 10);
-  SLUICE_ASSIGN(auto done, c->exec(session_sql(options.purpose, c->version_)));
-  if (options.purpose == Purpose::kData) {
-    SLUICE_ASSIGN(done, c->exec(kReadCommitted));
-  }
+  SLUICE_TRY(set_up(*c, options.purpose));
   return c;
 }
 

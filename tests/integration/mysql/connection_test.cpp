@@ -98,6 +98,15 @@ TEST_F(ConnectionTest, ErrorsOfStatementsAreTyped) {
   EXPECT_TRUE(c->alive());
 }
 
+TEST_F(ConnectionTest, ErrorsDoNotRepeatValues) {
+  const auto c = connect();
+  const auto failed = c->exec("INSERT INTO d.none VALUES (4711,'card number')");
+  ASSERT_FALSE(failed.ok());
+  EXPECT_NE(failed.error().cause().find("INSERT INTO d.none"), std::string::npos);
+  EXPECT_EQ(failed.error().cause().find("4711"), std::string::npos);
+  EXPECT_EQ(failed.error().cause().find("card"), std::string::npos);
+}
+
 TEST_F(ConnectionTest, MissingPrivilegeAndReadOnlyAreTyped) {
   server_->sql(
       "CREATE OR REPLACE USER poor@'%' IDENTIFIED BY 'p'; CREATE TABLE d.t (a INT); GRANT SELECT ON d.* TO poor@'%'");
