@@ -86,9 +86,10 @@ class Session {
   // session_window.cpp
   Position window_end() const;
   Status close_window();
-  Status recheck(const std::vector<database::RecheckRow>& rows);
-  Result<std::string> recheck_sql(const database::RecheckRow& row, mysql::Connection& source,
-                                  mysql::Connection& target);
+  Status prepare_recheck(const std::vector<database::RecheckRow>& rows);
+  Status recheck(const std::vector<database::RecheckRow>& rows, mysql::Connection* snapshot);
+  Status recheck_all();
+  void end_snapshot();
   Status write_marker(const Position& end, bool strict, const std::string& sql_before);
   Status become_strict();
 
@@ -110,6 +111,7 @@ class Session {
   std::optional<SessionEnd> ended_;
 
   std::unique_ptr<mysql::Connection> control_, target_catalog_, source_catalog_, source_data_;
+  std::unique_ptr<mysql::Connection> snapshot_;  // of the source at extended_end_, while rows wait to be read again
   std::vector<std::shared_ptr<database::Applier>> appliers_;
   database::Definitions definitions_;
   database::DdlRunner ddl_;
@@ -145,6 +147,7 @@ class Session {
   Position extended_end_;  // end of the last reading of rows again
   uint64_t marker_seq_ = 1;
   int recheck_rounds_ = 0;
+  Clock::time_point recheck_not_before_;
 
   bool blocked_ = false;                   // the event at the front waits for copies
   std::map<TableName, uint32_t> awaited_;  // tables, and the round that their copy must exceed

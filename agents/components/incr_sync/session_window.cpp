@@ -1,6 +1,7 @@
 // Session: the end of the copy's window (exactness.md section 3).
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "agents/components/incr_sync/session.hpp"
 #include "core/log.hpp"
@@ -15,6 +16,8 @@ namespace {
 constexpr std::string_view kLog = "incr_sync";
 constexpr int kRoundsMax = 50;
 constexpr size_t kRechecksAtOnce = 500;
+constexpr int64_t kSmallLagMs = 2000;
+constexpr int kCatchUpRounds = 5;
 
 // Both definitions of a table whose rows are read again.
 struct Sides {
@@ -79,13 +82,14 @@ Position Session::window_end() const {
   return end;
 }
 
-// Everything up to the window's end is applied. Rows that the log could not tell are read again, which extends the
-// window; when none is left the window is closed and the foreign keys can be added.
+// Everything up to the window's end is applied. Rows that the log could not tell are read again first; when none is
+// left the window is closed and the foreign keys can be added.
 Status Session::close_window() {
   if (!window_closed_) {
     SLUICE_ASSIGN(auto* connection, control());
     SLUICE_ASSIGN(const auto rows, database::read_rechecks(*connection, job_.apply.owner, kRechecksAtOnce));
-    if (!rows.empty()) return recheck(rows);
+    if (!rows.empty()) return snapshot_ ? recheck_all() : prepare_recheck(rows);
+    end_snapshot();
     window_closed_ = true;
     log::info(kLog, "the window is closed", {{"end", window_end().to_string()}});
   }
@@ -100,36 +104,101 @@ Status Session::close_window() {
   return desired_.follow_strictly() ? become_strict() : Status{};
 }
 
-Status Session::recheck(const std::vector<database::RecheckRow>& rows) {
-  if (++recheck_rounds_ > kRoundsMax)
-    return Error(ErrorCode::COPY_ROUNDS_EXHAUSTED, "rows of cascading foreign keys kept changing",
-                 rows[0].table.to_string());
-  SLUICE_ASSIGN(auto* source, source_data());
+void Session::end_snapshot() {
+  if (snapshot_ && snapshot_->alive()) (void)snapshot_->exec("COMMIT");
+  snapshot_.reset();
+}
+
+// Rows are waiting to be read again. A snapshot of the source at a known position S makes one reading enough, however
+// the source changes meanwhile: the window goes on to S, and what was recorded up to there is read as it was at S. The
+// snapshot is opened when little is left to apply, so that it is short. A source without such snapshots is read as it
+// is, again and again until nothing is left.
+Status Session::prepare_recheck(const std::vector<database::RecheckRow>& rows) {
+  if (Clock::now() < recheck_not_before_) return {};
+  SLUICE_ASSIGN(auto* source, source_catalog());
+  if (!source->version().mariadb) return recheck(rows, nullptr);
+  if (lag_ms(job_.sample(), Clock::now()) > kSmallLagMs && ++recheck_rounds_ <= kCatchUpRounds) {
+    SLUICE_ASSIGN(extended_end_, mysql::end_position(*source));
+    return advance();
+  }
+  SLUICE_ASSIGN(snapshot_, mysql::Connection::open(job_.source, {}));
+  auto position = mysql::open_snapshot(*snapshot_);
+  if (!position.ok()) {
+    snapshot_.reset();
+    if (position.error().code() != ErrorCode::XA_PENDING) return position.error();
+    recheck_not_before_ = Clock::now() + std::chrono::seconds(1);
+    return {};
+  }
+  // A transaction that stands in the log may not be visible yet; a snapshot without what is applied already is too old.
+  const Position& low = watermark_.low();
+  if (compare_in_log(*position, low) < 0 && (low.gtids.empty() || position->gtids != low.gtids)) {
+    end_snapshot();
+    recheck_not_before_ = Clock::now() + std::chrono::milliseconds(50);
+    return {};
+  }
+  if (compare_in_log(*position, extended_end_) > 0) extended_end_ = *position;
+  return advance();
+}
+
+// All that was recorded up to the snapshot, and what may hang below it.
+Status Session::recheck_all() {
+  while (true) {
+    SLUICE_ASSIGN(auto* connection, control());
+    SLUICE_ASSIGN(const auto rows, database::read_rechecks(*connection, job_.apply.owner, kRechecksAtOnce));
+    if (rows.empty()) break;
+    SLUICE_TRY(recheck(rows, snapshot_.get()));
+  }
+  return advance();
+}
+
+// `snapshot` is a connection that sees the source at the window's end, or null: then the window goes on to a later one.
+Status Session::recheck(const std::vector<database::RecheckRow>& rows, mysql::Connection* snapshot) {
+  mysql::Connection* source = snapshot;
+  if (source == nullptr) {
+    if (++recheck_rounds_ > kRoundsMax)
+      return Error(ErrorCode::COPY_ROUNDS_EXHAUSTED, "rows of cascading foreign keys kept changing",
+                   rows[0].table.to_string());
+    SLUICE_ASSIGN(source, source_data());
+  }
   SLUICE_ASSIGN(auto* source_names, source_catalog());
   SLUICE_ASSIGN(auto* target_names, target_catalog());
   std::map<TableName, std::optional<Sides>> tables;
+  std::set<std::pair<TableName, std::string>> done;
   std::string sql, ids;
-  for (const database::RecheckRow& row : rows) {
-    ids += (ids.empty() ? "" : ",") + std::to_string(row.id);
+  auto add = [&](const database::RecheckRow& row) -> Status {
     auto found = tables.find(row.table);
     if (found == tables.end()) {
       SLUICE_ASSIGN(auto sides, sides_of(row.table, job_.mapping, *source_names, *target_names));
       found = tables.emplace(row.table, std::move(sides)).first;
     }
-    if (!found->second || row.key.empty()) continue;
+    if (!found->second || row.key.empty() || !done.insert({row.table, row.key[0]}).second) return {};
     SLUICE_ASSIGN(std::string one, rewrite_row(*found->second, row.key[0], *source));
     sql += one + ";";
+    return {};
+  };
+  SLUICE_ASSIGN(auto* connection, control());
+  for (const database::RecheckRow& row : rows) {
+    ids += (ids.empty() ? "" : ",") + std::to_string(row.id);
+    SLUICE_TRY(add(row));
+    if (row.key.empty()) continue;
+    SLUICE_TRY(definitions_.know(row.table, *target_names, source_names));
+    SLUICE_ASSIGN(const auto below,
+                  database::rows_below(*connection, *definitions_.cascades(),
+                                       job_.mapping.target_of(row.table.database, row.table.table), row.key[0]));
+    for (const database::RecheckRow& one : below) SLUICE_TRY(add(one));
   }
-  // Taken after the reading: nothing that was read is newer.
-  SLUICE_ASSIGN(const Position end, mysql::end_position(*source_names));
+  Position end = extended_end_;
+  if (snapshot == nullptr) {  // taken after the reading: nothing that was read is newer
+    SLUICE_ASSIGN(end, mysql::end_position(*source_names));
+  }
   sql += "DELETE FROM " + mysql::quote_table(job_.apply.owner.meta_database, "recheck") +
          " WHERE project = " + mysql::quoted(job_.apply.owner.project) + " AND id IN (" + ids + ")";
   SLUICE_TRY(write_marker(end, false, sql));
   extended_end_ = end;
   for (const auto& [table, sides] : tables) windows_.extend(table, end);
   log::info(kLog, "rows behind cascading foreign keys were read again",
-            {{"rows", rows.size()}, {"window_end", end.to_string()}});
-  return advance();
+            {{"rows", done.size()}, {"window_end", end.to_string()}});
+  return snapshot == nullptr ? advance() : Status{};
 }
 
 // The foreign keys are in place: from here on the target does what the source did.

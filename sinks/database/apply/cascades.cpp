@@ -14,41 +14,78 @@ class Collector {
  public:
   Collector(mysql::Connection& connection, const CascadeGraph& graph) : connection_(connection), graph_(graph) {}
 
-  // `condition` tells which rows of the edge's child are meant.
-  Status visit(const CascadeGraph::Edge& edge, const std::string& condition) {
+  // All rows of the edge's child that hold `values` in its columns, and what is below them.
+  Status visit(const CascadeGraph::Edge& edge, const std::vector<ValueView>& values) {
     const auto found = graph_.tables.find(edge.child);
     if (found == graph_.tables.end()) return {};
     const CascadeGraph::Table& child = found->second;
-    if (!visited_.insert({edge.child, condition}).second) return {};
-    const Key* key = child.target->row_key();
+    std::string condition;
+    for (size_t i = 0; i < values.size(); ++i) {
+      const int column = find_column(*child.target, edge.child_columns[i]);
+      if (column < 0) return {};
+      if (i > 0) condition += " AND ";
+      mysql::append_key_condition(condition, child.target->columns[static_cast<size_t>(column)], values[i]);
+    }
+    SLUICE_TRY(visit(edge.child, condition, true));
+    // A key that is handed down unchanged: rows further below may hold the value although the row between does not,
+    // because that one still shows what it was before an earlier cascade.
+    for (const CascadeGraph::Edge& next : child.edges) {
+      std::vector<ValueView> passed;
+      for (const std::string& column : next.parent_columns) {
+        for (size_t i = 0; i < edge.child_columns.size(); ++i) {
+          if (same_name(edge.child_columns[i], column)) passed.push_back(values[i]);
+        }
+      }
+      if (passed.size() != next.parent_columns.size() || next.parent_columns.empty()) continue;
+      if (handed_down_.insert({&next, condition}).second) SLUICE_TRY(visit(next, passed));
+    }
+    return {};
+  }
+
+  // The rows of `table` that `condition` names (recorded if `record`), and what is below them.
+  Status visit(const TableName& table, const std::string& condition, bool record) {
+    const auto found = graph_.tables.find(table);
+    if (found == graph_.tables.end() || !visited_.insert({table, condition}).second) return {};
+    const CascadeGraph::Table& here = found->second;
+    const Key* key = here.target->row_key();
     if (key == nullptr) {
       return Error(ErrorCode::UNSUPPORTED,
                    "a table without a key is changed by a cascading foreign key during the copy",
-                   child.source.to_string());
+                   here.source.to_string());
     }
-    SLUICE_ASSIGN(auto rows, read(child, *key, edge, condition));
+    SLUICE_ASSIGN(auto rows, read(here, *key, condition));
     for (Found& row : rows) {
-      result_.push_back({0, child.source, {std::move(row.key_condition)}});
+      if (record) result_.push_back({0, here.source, {std::move(row.key_condition)}});
       if (result_.size() > kRowsMax)
         return Error(ErrorCode::UNSUPPORTED, "one transaction cascades to too many rows during the copy",
-                     child.source.to_string());
-      for (const auto& [next, next_condition] : row.below) SLUICE_TRY(visit(*next, next_condition));
+                     here.source.to_string());
+      for (const auto& below : row.below) {
+        std::vector<ValueView> values(below.values.size());
+        for (size_t i = 0; i < values.size(); ++i) {
+          values[i] = below.values[i].first;
+          values[i].bytes = below.values[i].second;
+        }
+        SLUICE_TRY(visit(*below.edge, values));
+      }
     }
     return {};
   }
   std::vector<RecheckRow> take() { return std::move(result_); }
 
  private:
+  struct Below {
+    const CascadeGraph::Edge* edge;
+    std::vector<std::pair<ValueView, std::string>> values;  // with their own bytes
+  };
   struct Found {
     std::string key_condition;
-    std::vector<std::pair<const CascadeGraph::Edge*, std::string>> below;
+    std::vector<Below> below;
   };
 
-  Result<std::vector<Found>> read(const CascadeGraph::Table& child, const Key& key, const CascadeGraph::Edge&,
-                                  const std::string& condition) {
-    const TableSchema& schema = *child.target;
-    std::string sql = "SELECT " + mysql::select_list(schema) + " FROM " +
-                      mysql::quote_table(schema.database, schema.name) + " WHERE " + condition;
+  Result<std::vector<Found>> read(const CascadeGraph::Table& table, const Key& key, const std::string& condition) {
+    const TableSchema& schema = *table.target;
+    const std::string sql = "SELECT " + mysql::select_list(schema) + " FROM " +
+                            mysql::quote_table(schema.database, schema.name) + " WHERE " + condition;
     std::vector<Found> rows;
     std::vector<ValueView> values(schema.columns.size());
     SLUICE_TRY(connection_.stream(sql, [&](const std::vector<mysql::Cell>& cells) -> Status {
@@ -58,9 +95,11 @@ class Collector {
         if (!row.key_condition.empty()) row.key_condition += " AND ";
         mysql::append_key_condition(row.key_condition, schema.columns[part.column], values[part.column]);
       }
-      for (const CascadeGraph::Edge& edge : child.edges) {
-        std::string next;
-        if (append_reference(next, schema, values, edge)) row.below.emplace_back(&edge, std::move(next));
+      for (const CascadeGraph::Edge& edge : table.edges) {
+        Below below{&edge, {}};
+        for (const ValueView& value : referenced(schema, values, edge))
+          below.values.emplace_back(value, std::string(value.bytes));
+        if (!below.values.empty()) row.below.push_back(std::move(below));
       }
       return {};
     }));
@@ -68,26 +107,23 @@ class Collector {
   }
 
  public:
-  // "child column = value of the parent's row"; false when a value is NULL (nothing references it).
-  bool append_reference(std::string& sql, const TableSchema& parent, std::span<const ValueView> values,
-                        const CascadeGraph::Edge& edge) const {
-    const auto found = graph_.tables.find(edge.child);
-    if (found == graph_.tables.end()) return false;
-    const TableSchema& child = *found->second.target;
-    for (size_t i = 0; i < edge.child_columns.size(); ++i) {
-      const int from = find_column(parent, edge.parent_columns[i]);
-      const int to = find_column(child, edge.child_columns[i]);
-      if (from < 0 || to < 0 || values[static_cast<size_t>(from)].null) return false;
-      if (i > 0) sql += " AND ";
-      mysql::append_key_condition(sql, child.columns[static_cast<size_t>(to)], values[static_cast<size_t>(from)]);
+  // The values by which children refer to this row; empty when one is NULL (nothing references it).
+  static std::vector<ValueView> referenced(const TableSchema& parent, std::span<const ValueView> values,
+                                           const CascadeGraph::Edge& edge) {
+    std::vector<ValueView> found;
+    for (const std::string& name : edge.parent_columns) {
+      const int column = find_column(parent, name);
+      if (column < 0 || values[static_cast<size_t>(column)].null) return {};
+      found.push_back(values[static_cast<size_t>(column)]);
     }
-    return true;
+    return found;
   }
 
  private:
   mysql::Connection& connection_;
   const CascadeGraph& graph_;
   std::set<std::pair<TableName, std::string>> visited_;
+  std::set<std::pair<const CascadeGraph::Edge*, std::string>> handed_down_;
   std::vector<RecheckRow> result_;
 };
 
@@ -101,10 +137,16 @@ Result<std::vector<RecheckRow>> rows_to_recheck(mysql::Connection& connection, c
   SLUICE_TRY(before.decode(*plan.event, values));
   Collector collector(connection, graph);
   for (const CascadeGraph::Edge& edge : found->second.edges) {
-    std::string condition;
-    if (!collector.append_reference(condition, *plan.event, values, edge)) continue;
-    SLUICE_TRY(collector.visit(edge, condition));
+    const auto referenced = Collector::referenced(*plan.event, values, edge);
+    if (!referenced.empty()) SLUICE_TRY(collector.visit(edge, referenced));
   }
+  return collector.take();
+}
+
+Result<std::vector<RecheckRow>> rows_below(mysql::Connection& connection, const CascadeGraph& graph,
+                                           const TableName& target, const std::string& condition) {
+  Collector collector(connection, graph);
+  SLUICE_TRY(collector.visit(target, condition, false));
   return collector.take();
 }
 

@@ -33,4 +33,8 @@ struct CascadeGraph {
 Result<std::vector<RecheckRow>> rows_to_recheck(mysql::Connection& connection, const CascadeGraph& graph,
                                                 const TablePlan& plan, RowView before);
 
+// The rows below a recorded row, as the target has it: what happened to it on the source may have gone further.
+Result<std::vector<RecheckRow>> rows_below(mysql::Connection& connection, const CascadeGraph& graph,
+                                           const TableName& target, const std::string& condition);
+
 }  // namespace sluice::database

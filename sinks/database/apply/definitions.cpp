@@ -135,6 +135,14 @@ Result<TablePlanPtr> Definitions::plan(uint64_t schema_id, const SchemaPtr& even
   return plan;
 }
 
+Status Definitions::know(const TableName& source_table, mysql::Connection& target, mysql::Connection* source) {
+  const TableName name = mapping_.target_of(source_table.database, source_table.table);
+  source_of_[name] = source_table;
+  SLUICE_TRY(load(name, source_table, target, source));
+  SLUICE_TRY(reach(name, target, source));
+  return {};
+}
+
 std::shared_ptr<const CascadeGraph> Definitions::cascades() {
   if (graph_) return graph_;
   auto graph = std::make_shared<CascadeGraph>();

@@ -26,6 +26,8 @@ class Definitions {
   // `source` is null when its declarations do not count any more. NOT_FOUND: the target has no such table.
   Result<TablePlanPtr> plan(uint64_t schema_id, const SchemaPtr& event, mysql::Connection& target,
                             mysql::Connection* source);
+  // Reads what cascades() needs to hold of a table.
+  Status know(const TableName& source_table, mysql::Connection& target, mysql::Connection* source);
   void forget();
   // What is known now; newer ones hold more.
   std::shared_ptr<const CascadeGraph> cascades();
