@@ -1,6 +1,6 @@
 // Actors of the Store and their messages. Capture runs in one detached actor, writing to the log in another, so that
-// reading the source and writing to the disk overlap. Bytes flow by credit: a block carries the grant that it was given,
-// and gives it back when it is written.
+// reading the source and writing to the disk overlap. Bytes flow by credit: a block carries the grant that it was
+// given, and gives it back when it is written.
 #pragma once
 
 #include <caf/allowed_unsafe_message_type.hpp>

@@ -13,8 +13,8 @@ namespace sluice::store {
 
 struct PipelineOptions {
   CaptureOptions capture;
-  CaptureEvents events;  // called on capture's thread
-  std::shared_ptr<Lease> lease;  // checked before every write
+  CaptureEvents events;              // called on capture's thread
+  std::shared_ptr<Lease> lease;      // checked before every write
   uint64_t credit_bytes = 16 << 20;  // of blocks on their way from capture to the log
 };
 

@@ -1,13 +1,11 @@
 #include "store/capture/capture.hpp"
 
 #include <algorithm>
-#include <cstdlib>
-#include <sstream>
 
 #include "core/log.hpp"
 #include "engines/mysql/connection.hpp"
 #include "engines/mysql/positions.hpp"
-#include "engines/mysql/sql_text.hpp"
+#include "store/capture/source_check.hpp"
 
 namespace sluice::store {
 namespace {
@@ -21,14 +19,6 @@ Result<std::unique_ptr<mysql::Connection>> connect(const Endpoint& source) {
   options.purpose = mysql::Purpose::kCatalog;
   options.application = "sluice store";
   return mysql::Connection::open(source, options);
-}
-
-std::vector<std::string> sorted_gtids(const std::string& list) {
-  std::vector<std::string> gtids;
-  std::stringstream in(list);
-  for (std::string one; std::getline(in, one, ',');) gtids.push_back(one);
-  std::sort(gtids.begin(), gtids.end());
-  return gtids;
 }
 
 // Tells the history where reading stands whenever it is asked.
@@ -181,38 +171,9 @@ Status Capture::begin() {
   return sink_.begin(resume_, status.started ? 0 : start->time_us);
 }
 
-// A source whose log does not reach, or does not hold, what was read from it has lost transactions, or was reset. Where
-// a last transaction is known its digest tells the rest; before the first one the GTIDs have to.
-Status Capture::check_log(const Position& resume) {
-  SLUICE_ASSIGN(auto connection, connect(options_.source));
-  SLUICE_ASSIGN(auto end, mysql::end_position(*connection));
-  auto diverged = [&](const std::string& cause) {
-    return Error(ErrorCode::SOURCE_DIVERGED, cause, options_.source.display(), resume.to_string());
-  };
-  if (!connection->version().mariadb && !resume.gtids.empty()) {
-    SLUICE_ASSIGN(auto executed, connection->query_value("SELECT GTID_SUBSET(" + mysql::quoted(resume.gtids) +
-                                                         ", @@global.gtid_executed)"));
-    if (executed != "1") return diverged("the source has not executed " + resume.gtids);
-  }
-  if (resume.file.empty()) return {};
-  if (compare_in_log(resume, end) > 0) return diverged("the source's log ends at " + end.to_string());
-  SLUICE_ASSIGN(auto files, connection->query("SHOW BINARY LOGS"));
-  for (auto& file : files.rows) {
-    if (file.size() < 2 || file[0] != resume.file) continue;
-    if (std::strtoull(file[1].value_or("0").c_str(), nullptr, 10) < resume.offset)
-      return diverged("the log file ends at " + *file[1]);
-    if (last_.known() || resume.gtids.empty() || !connection->version().mariadb) return {};
-    auto there = connection->query_value("SELECT BINLOG_GTID_POS(" + mysql::quoted(resume.file) + "," +
-                                         std::to_string(resume.offset) + ")");
-    if (!there.ok() && there.error().code() != ErrorCode::NOT_FOUND) return there.error();
-    if (!there.ok() || sorted_gtids(*there) != sorted_gtids(resume.gtids))
-      return diverged("at this place the log holds " + (there.ok() ? *there : std::string("no event")));
-  }
-  return {};
-}
-
 Status Capture::read_source() {
-  SLUICE_TRY(check_log(resume_));
+  // Where a last transaction is known its digest tells more than the GTIDs.
+  SLUICE_TRY(check_source_log(options_.source, resume_, !last_.known()));
   mysql::BinlogOptions options;
   options.server_id = server_id_;
   DefinitionsHere definitions(history_, assembler_);
@@ -241,7 +202,7 @@ Status Capture::read_source() {
 // A reset log looks like a purged one to a reader that is in it; where the log ends now tells them apart.
 Error Capture::lost_or_diverged(const Error& error) {
   if (error.code() != ErrorCode::POSITION_LOST) return error;
-  auto checked = check_log(resume_);
+  auto checked = check_source_log(options_.source, resume_, false);
   return checked.ok() ? error : checked.error();  // while the source cannot be asked, the work is retried
 }
 

@@ -42,7 +42,6 @@ class Capture {
   Result<StartRow> start_at_time();
   Status begin();
   Status read_source();
-  Status check_log(const Position& resume);
   Error lost_or_diverged(const Error& error);
 
   const CaptureOptions options_;

@@ -76,7 +76,7 @@ class GrpcLogClient final : public LogClient {
   void grant(uint64_t bytes) override {
     std::lock_guard lock(write_mutex_);
     granted_ += bytes;
-    if (granted_ < grant_at_) return;
+    if (granted_ < grant_at_ || ended_) return;
     v1::ReadRequest request;
     request.set_credit_bytes(granted_);
     granted_ = 0;
@@ -87,7 +87,7 @@ class GrpcLogClient final : public LogClient {
     v1::ReadRequest request;
     *request.mutable_durable() = net::to_proto(position);
     std::lock_guard lock(write_mutex_);
-    stream_->Write(request);
+    if (!ended_) stream_->Write(request);
   }
 
   void cancel() override {
@@ -108,6 +108,11 @@ class GrpcLogClient final : public LogClient {
       if (status.ok()) continue;
       fail(status.error());
       context_.TryCancel();
+    }
+    {
+      // A call that has ended takes no more writes.
+      std::lock_guard lock(write_mutex_);
+      ended_ = true;
     }
     auto status = stream_->Finish();
     fail(status.ok() ? Error(ErrorCode::PEER_UNREACHABLE, "the Store closed the stream", options_.address)
@@ -152,6 +157,7 @@ class GrpcLogClient final : public LogClient {
   std::thread thread_;
   std::mutex write_mutex_;
   uint64_t granted_ = 0;
+  bool ended_ = false;
 
   mutable std::mutex mutex_;
   std::condition_variable arrived_;

@@ -21,9 +21,9 @@ namespace sluice::store {
 struct LogClientOptions {
   std::string address;
   Secret token;
-  std::string reader;     // stable name: the component id
+  std::string reader;  // stable name: the component id
   uint64_t epoch = 0;
-  Position after;         // or, when empty:
+  Position after;  // or, when empty:
   int64_t at_time_us = 0;
   std::vector<std::string> includes, excludes;
   uint64_t credit_bytes = 32 << 20;
@@ -34,7 +34,7 @@ struct LogItem {
   Position end;                // what the Store holds
   Position source_end;         // the source's end when last asked
   int64_t source_asked_us = 0;
-  bool caught_up = false;      // nothing left to read after this item
+  bool caught_up = false;  // nothing left to read after this item
 };
 
 class LogClient {
@@ -44,10 +44,10 @@ class LogClient {
   virtual ~LogClient() = default;
   // Blocks up to `patience`; TIMED_OUT when nothing came (the Store sends something every second).
   virtual Result<LogItem> next(std::chrono::milliseconds patience) = 0;
-  virtual SchemaPtr schema(uint64_t id) const = 0;  // null when the stream never named it. Any thread.
-  virtual void grant(uint64_t bytes) = 0;           // any thread: gives back credit for bytes that were consumed
+  virtual SchemaPtr schema(uint64_t id) const = 0;     // null when the stream never named it. Any thread.
+  virtual void grant(uint64_t bytes) = 0;              // any thread: gives back credit for bytes that were consumed
   virtual void durable(const Position& position) = 0;  // any thread
-  virtual void cancel() = 0;                        // any thread: next() returns CANCELLED
+  virtual void cancel() = 0;                           // any thread: next() returns CANCELLED
 };
 
 }  // namespace sluice::store

@@ -88,7 +88,9 @@ class Session final : public grpc::ServerBidiReactor<v1::ReadRequest, v1::ReadRe
 
 class Service final : public v1::LogService::CallbackService {
  public:
-  Service(Log& log, const SourceState& source, Secret token) : log_(log), source_(source), token_(std::move(token)) {}
+  Service(Log& log, const SourceState& source, const LogServerOptions& options)
+      : confirm(options.confirm), log_(log), source_(source), token_(options.token) {}
+  const std::function<Status(const Position&)> confirm;
 
   grpc::ServerBidiReactor<v1::ReadRequest, v1::ReadResponse>* Read(grpc::CallbackServerContext* context) override {
     auto allowed = net::check_authorization(*context, token_);
@@ -306,6 +308,7 @@ Status Session::open(const v1::ReadStart& start) {
   if (!reader_.empty()) SLUICE_TRY(service_.claim(*this, reader_, epoch_));
   auto cursor = by_time ? Cursor::at_time(log_, start.at_time_us()) : Cursor::after(log_, after);
   if (!cursor.ok()) return cursor.error();
+  if (!by_time && service_.confirm && compare_in_log(after, log_.status().end) > 0) SLUICE_TRY(service_.confirm(after));
   cursor_ = std::move(cursor).value();
   if (!reader_.empty()) SLUICE_TRY(log_.register_reader({reader_, epoch_, cursor_->position()}));
   log::info("store.serve", "reader started",
@@ -378,7 +381,7 @@ Status Session::send(v1::ReadResponse& response) {
 
 class Server final : public LogServer {
  public:
-  Server(Log& log, const SourceState& source, Secret token) : service(log, source, std::move(token)) {}
+  Server(Log& log, const SourceState& source, const LogServerOptions& options) : service(log, source, options) {}
   ~Server() override { stop(); }
   int port() const override { return server.port; }
   void stop() override {
@@ -396,7 +399,7 @@ class Server final : public LogServer {
 
 Result<std::unique_ptr<LogServer>> LogServer::start(const LogServerOptions& options, Log& log,
                                                     const SourceState& source) {
-  auto server = std::make_unique<Server>(log, source, options.token);
+  auto server = std::make_unique<Server>(log, source, options);
   SLUICE_ASSIGN(server->server, net::start_server(options.address, {&server->service}));
   return std::unique_ptr<LogServer>(std::move(server));
 }

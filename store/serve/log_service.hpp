@@ -5,6 +5,7 @@
 // same or a newer epoch ends the older one. A reader without a name only looks: nothing is kept for it. Thread safe.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,10 @@ namespace sluice::store {
 struct LogServerOptions {
   std::string address;  // "host:0" picks a port
   Secret token;
+  // Asked, from a session's thread, about a reader's position that the log has not reached: after a crash of the
+  // machine a reader may hold more than the Store does, and the source has to confirm it. Not set: such readers just
+  // wait.
+  std::function<Status(const Position&)> confirm;
 };
 
 class LogServer {

@@ -18,7 +18,7 @@ struct Serve : testing::Test {
     start_server();
   }
   void start_server() {
-    auto started = LogServer::start({"127.0.0.1:0", Secret("token")}, *log, source);
+    auto started = LogServer::start({"127.0.0.1:0", Secret("token"), confirm}, *log, source);
     ASSERT_TRUE(started.ok()) << started.error().to_string();
     server = std::move(started).value();
   }
@@ -53,6 +53,7 @@ struct Serve : testing::Test {
   Folder folder;
   std::unique_ptr<Log> log;
   SourceState source;
+  std::function<Status(const Position&)> confirm;
   std::unique_ptr<LogServer> server;
 };
 
@@ -173,6 +174,30 @@ TEST_F(Serve, TypedErrorsReachTheReader) {
   auto nowhere = options("r", 6);
   nowhere.address = "127.0.0.1:1";
   EXPECT_EQ(LogClient::open(nowhere).error().code(), ErrorCode::PEER_UNREACHABLE);
+}
+
+// The machine crashed, the log lost its young tail, and a reader has more: the source has to confirm it.
+TEST_F(Serve, APositionAheadOfTheLogIsConfirmed) {
+  fill(*log, 1, 3);
+  server->stop();
+  confirm = [](const Position& position) {
+    return position == position_of(5) ? Status() : Status(Error(ErrorCode::SOURCE_DIVERGED, "not there"));
+  };
+  start_server();
+  EXPECT_EQ(LogClient::open(options("r", 6)).error().code(), ErrorCode::SOURCE_DIVERGED);
+  auto client = open(options("r", 5));
+  ASSERT_TRUE(client);
+  fill(*log, 4, 8, 2);
+  EXPECT_EQ(read(*client, 3), range(6, 8));
+}
+
+TEST_F(Serve, AReaderWithoutANameOnlyLooks) {
+  fill(*log, 1, 3);
+  auto client = open(options("")), other = open(options(""));
+  ASSERT_TRUE(client && other);
+  EXPECT_EQ(read(*client, 3), range(1, 3));
+  EXPECT_EQ(read(*other, 3), range(1, 3));
+  EXPECT_TRUE(log->readers().empty());
 }
 
 TEST_F(Serve, OneReaderPerNameTheNewestWins) {

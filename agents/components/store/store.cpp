@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "core/log.hpp"
+#include "store/capture/source_check.hpp"
 #include "store/capture/source_poller.hpp"
 #include "store/pipeline.hpp"
 #include "store/serve/log_service.hpp"
@@ -78,7 +79,10 @@ class StoreComponent {
     options.write_buffer_bytes = share(spec_.memory_bytes(), 4 << 20, 32 << 20);
     SLUICE_ASSIGN(log_, store::Log::open(options));
     std::string address = listen_address(boot);
-    SLUICE_ASSIGN(server_, store::LogServer::start({address, Secret(boot.token())}, *log_, source_));
+    auto confirm = [source = net::from_proto(spec_.source())](const Position& position) {
+      return store::check_source_log(source, position, true);
+    };
+    SLUICE_ASSIGN(server_, store::LogServer::start({address, Secret(boot.token()), confirm}, *log_, source_));
     address_ = address.starts_with("unix:")
                    ? address
                    : address.substr(0, address.rfind(':') + 1) + std::to_string(server_->port());

@@ -14,7 +14,7 @@
 
 namespace sluice::store::test {
 
-using namespace std::chrono_literals;
+using std::chrono_literals::operator""s;
 using sluice::testing::MariaDbServer;
 using sluice::testing::wait_until;
 
