@@ -16,7 +16,7 @@ struct TableInfo {
   TableName name;
   std::string engine;
   std::string collation;
-  std::string type;            // "BASE TABLE", "VIEW", "SEQUENCE", "SYSTEM VERSIONED"
+  std::string type;  // "BASE TABLE", "VIEW", "SEQUENCE", "SYSTEM VERSIONED"
   uint64_t rows_estimated = 0;
   uint64_t bytes_estimated = 0;
   bool transactional() const;
@@ -32,13 +32,19 @@ Result<std::string> show_create_table(Connection&, const TableName&);
 Result<std::string> show_create_database(Connection&, std::string_view database);
 Result<std::string> show_create_view(Connection&, const TableName&);
 // Every foreign key that points to one of these tables from anywhere on the server: child table and key.
-struct ChildKey { TableName child; ForeignKey key; };
+struct ChildKey {
+  TableName child;
+  ForeignKey key;
+};
 Result<std::vector<ChildKey>> foreign_keys_to(Connection&, const std::vector<TableName>&);
 // The server's own id of a table (INNODB_SYS_TABLES / INNODB_TABLES); empty when there is none. Changes with TRUNCATE
 // and moves with RENAME (exactness.md section 4, DDL 3).
 Result<std::string> server_table_id(Connection&, const TableName&);
 Result<std::string> variable(Connection&, std::string_view name);  // @@global.name
-struct Trigger { TableName table; std::string name; };
+struct Trigger {
+  TableName table;
+  std::string name;
+};
 Result<std::vector<Trigger>> list_triggers(Connection&, const TableMapping&);
 Result<std::vector<std::string>> show_grants(Connection&);
 

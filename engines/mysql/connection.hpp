@@ -57,7 +57,7 @@ struct ExecResult {
   uint64_t matched_rows = 0;  // CLIENT_FOUND_ROWS: matched, not changed
   uint64_t insert_id = 0;
   uint32_t warnings = 0;
-  std::string info;           // "Records: 3  Deleted: 0  Skipped: 0  Warnings: 0"
+  std::string info;  // "Records: 3  Deleted: 0  Skipped: 0  Warnings: 0"
 };
 
 class Connection {
@@ -81,13 +81,17 @@ class Connection {
   Result<std::vector<ExecResult>> exec_multi(std::string_view sql, size_t* done = nullptr);
   // LOAD DATA LOCAL INFILE: `next` returns the next piece of the file, empty at its end.
   Result<ExecResult> load_data(std::string_view sql, const std::function<Result<std::string_view>()>& next);
-  struct Warning { std::string level; uint32_t code; std::string message; };
+  struct Warning {
+    std::string level;
+    uint32_t code;
+    std::string message;
+  };
   Result<std::vector<Warning>> warnings();
 
-  uint64_t id() const;            // CONNECTION_ID()
+  uint64_t id() const;  // CONNECTION_ID()
   const ServerVersion& version() const { return version_; }
   uint64_t max_allowed_packet() const { return max_allowed_packet_; }
-  uint32_t last_errno() const;    // the server's number of the last error, 0 when none
+  uint32_t last_errno() const;  // the server's number of the last error, 0 when none
   bool alive() const { return alive_; }
   st_mysql* raw() { return mysql_; }  // for the binlog reader of this folder
 

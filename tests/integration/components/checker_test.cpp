@@ -85,8 +85,10 @@ MariaDbServer* CheckerTest::target_ = nullptr;
 
 TEST_F(CheckerTest, EqualTablesAreEqual) {
   both(
-      R"(CREATE TABLE d.a (id INT PRIMARY KEY, v VARCHAR(40), f FLOAT, t LONGTEXT, j JSON, e ENUM('x','y'), g INT AS (id+1) STORED);
-    INSERT INTO d.a (id,v,f,t,j,e) SELECT seq,MD5(seq),seq/7,REPEAT('ä',seq%50000),'{"a":1}',1+seq%2 FROM d.seq_1_to_3000;
+      R"(CREATE TABLE d.a (id INT PRIMARY KEY, v VARCHAR(40), f FLOAT, t LONGTEXT, j JSON, e ENUM('x','y'),
+      g INT AS (id+1) STORED);
+    INSERT INTO d.a (id,v,f,t,j,e) SELECT seq,MD5(seq),seq/7,REPEAT('ä',seq%50000),'{"a":1}',1+seq%2
+      FROM d.seq_1_to_3000;
     CREATE TABLE d.b (x VARCHAR(20), y DATE, z TIMESTAMP(6) NULL, PRIMARY KEY (y,x));
     INSERT INTO d.b SELECT CONCAT('K',seq),'2020-01-01'+INTERVAL seq%17 DAY,'2020-01-01 00:00:00' FROM d.seq_1_to_5000;
     CREATE TABLE d.keyless (a INT, b BLOB); INSERT INTO d.keyless SELECT seq%10,'x' FROM d.seq_1_to_1000;
@@ -106,15 +108,18 @@ TEST_F(CheckerTest, EqualTablesAreEqual) {
 TEST_F(CheckerTest, PlantedDifferencesAreFoundAndTheCorrectionRepairsThem) {
   both(R"(CREATE TABLE d.t (id INT PRIMARY KEY, v VARCHAR(40) NULL, n BIGINT, b VARBINARY(20), u INT UNIQUE, d DOUBLE,
       dt DATETIME(6), bits BIT(5), e ENUM('x','y'), l VARCHAR(20) CHARACTER SET latin1);
-    INSERT INTO d.t SELECT seq,CONCAT('v',seq),seq,UNHEX(MD5(seq)),seq,seq/3,'2020-01-01 00:00:00.5',seq%32,1+seq%2,'é' FROM d.seq_1_to_30000;
+    INSERT INTO d.t SELECT seq,CONCAT('v',seq),seq,UNHEX(MD5(seq)),seq,seq/3,'2020-01-01 00:00:00.5',seq%32,1+seq%2,'é'
+      FROM d.seq_1_to_30000;
     CREATE TABLE d.ci (k VARCHAR(20), x INT, PRIMARY KEY (k)); INSERT INTO d.ci VALUES ('abc',1),('q''uo\\te',2);
-    CREATE TABLE d.keyless (a INT, b VARCHAR(20), f FLOAT); INSERT INTO d.keyless VALUES (1,'x',1.1),(1,'x',1.1),(2,NULL,0),(3,'',0),(4,'c',0);
+    CREATE TABLE d.keyless (a INT, b VARCHAR(20), f FLOAT);
+    INSERT INTO d.keyless VALUES (1,'x',1.1),(1,'x',1.1),(2,NULL,0),(3,'',0),(4,'c',0);
     CREATE TABLE d.same (a INT PRIMARY KEY); INSERT INTO d.same VALUES (1))");
   target_->sql(R"(UPDATE d.t SET b=INSERT(b,3,1,CHAR(ORD(SUBSTR(b,3,1))^1)) WHERE id=17;
     DELETE FROM d.t WHERE id IN (1,15000,30000);
     INSERT INTO d.t VALUES (0,'extra',0,'',NULL,0,NULL,0,1,''),(40000,'ex\\''tra',0,'\0\n',NULL,0,NULL,0,1,'');
     UPDATE d.t SET v='' WHERE id=20; UPDATE d.t SET v=NULL WHERE id=21; UPDATE d.t SET v=CONCAT(v,' ') WHERE id=22;
-    UPDATE d.t SET v=UPPER(v) WHERE id=23; UPDATE d.t SET d=d+1e-9 WHERE id=24; UPDATE d.t SET dt=dt+INTERVAL 1 MICROSECOND WHERE id=25;
+    UPDATE d.t SET v=UPPER(v) WHERE id=23; UPDATE d.t SET d=d+1e-9 WHERE id=24;
+    UPDATE d.t SET dt=dt+INTERVAL 1 MICROSECOND WHERE id=25;
     UPDATE d.t SET u=NULL WHERE id IN (26,27); UPDATE d.t SET u=27 WHERE id=26; UPDATE d.t SET u=26 WHERE id=27;
     UPDATE d.t SET bits=bits^1 WHERE id=28; UPDATE d.t SET e=3-e WHERE id=29; UPDATE d.t SET l='e' WHERE id=30;
     UPDATE d.ci SET k='ABC' WHERE k='abc'; UPDATE d.ci SET x=3 WHERE x=2;

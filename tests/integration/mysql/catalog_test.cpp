@@ -36,7 +36,8 @@ MariaDbServer* CatalogTest::server_ = nullptr;
 TEST_F(CatalogTest, ColumnsOfEveryType) {
   server_->sql(R"(CREATE TABLE d.t (
     id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, ti TINYINT, f FLOAT, dd DOUBLE UNSIGNED,
-    de DECIMAL(20,5), bi BIT(9), y YEAR, dt DATETIME(3), ts TIMESTAMP(6) NULL ON UPDATE CURRENT_TIMESTAMP(6), ti2 TIME(2),
+    de DECIMAL(20,5), bi BIT(9), y YEAR, dt DATETIME(3), ts TIMESTAMP(6) NULL ON UPDATE CURRENT_TIMESTAMP(6),
+    ti2 TIME(2),
     c CHAR(7) CHARACTER SET latin1, v VARCHAR(30) CHARACTER SET utf16 COLLATE utf16_bin NOT NULL, tx MEDIUMTEXT,
     bin BINARY(16), vb VARBINARY(20), bl LONGBLOB, e ENUM('a','b''c','ö\\x'), s SET('x','y'), j JSON, g POINT, u UUID,
     i4 INET4, i6 INET6, gv INT AS (ti+1) VIRTUAL, gs INT AS (ti+2) STORED, inv INT INVISIBLE,

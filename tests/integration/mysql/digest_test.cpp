@@ -40,7 +40,8 @@ MariaDbServer* DigestTest::server_ = nullptr;
 TEST_F(DigestTest, RowsThatLookAlikeDiffer) {
   // Pairs that a careless digest takes for the same: NULL and '', moved separators, pads, one bit, signs.
   server_->sql(
-      R"(CREATE TABLE d.t (id INT PRIMARY KEY, a VARCHAR(20), b VARCHAR(20), v VARBINARY(10), n INT, f FLOAT, d DOUBLE))");
+      R"(CREATE TABLE d.t (id INT PRIMARY KEY, a VARCHAR(20), b VARCHAR(20), v VARBINARY(10), n INT,
+        f FLOAT, d DOUBLE))");
   const std::vector<std::string> rows = {"'',NULL,'',0,0,0",
                                          "NULL,'','',0,0,0",
                                          "NULL,NULL,'',0,0,0",
@@ -69,7 +70,8 @@ TEST_F(DigestTest, RowsThatLookAlikeDiffer) {
 
 TEST_F(DigestTest, DigestsOfEqualRowsAreEqualWhateverTheOrder) {
   server_->sql(
-      R"(CREATE TABLE d.a (id INT PRIMARY KEY, v VARCHAR(40), t LONGTEXT, ts TIMESTAMP(3) NULL, e ENUM('x','y'), u UUID);
+      R"(CREATE TABLE d.a (id INT PRIMARY KEY, v VARCHAR(40), t LONGTEXT, ts TIMESTAMP(3) NULL,
+        e ENUM('x','y'), u UUID);
     CREATE TABLE d.b LIKE d.a;
     INSERT INTO d.a SELECT seq, MD5(seq), REPEAT(MD5(seq),seq*20), '2020-01-01', 1+seq%2,
       INSERT(INSERT(MD5(seq),13,1,'4'),17,1,'8') FROM d.seq_1_to_200;
@@ -97,7 +99,8 @@ TEST_F(DigestTest, EmptyIsZero) {
 
 TEST_F(DigestTest, CharactersAreComparedWhereCharsetsDiffer) {
   server_->sql(
-      R"(CREATE TABLE d.t (id INT PRIMARY KEY, v VARCHAR(20) CHARACTER SET latin1, x TEXT CHARACTER SET utf16); INSERT INTO d.t VALUES (1,'é','中')
+      R"(CREATE TABLE d.t (id INT PRIMARY KEY, v VARCHAR(20) CHARACTER SET latin1, x TEXT CHARACTER SET utf16);
+      INSERT INTO d.t VALUES (1,'é','中')
     )");
   const auto latin = read_table(*catalog_, {"d", "t"}).value();
   const ConvertedColumns both{"v", "x"};
