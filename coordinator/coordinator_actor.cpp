@@ -128,7 +128,8 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
     record.mod_revision = result.revision;
     spawn(std::move(record));
     // The answer means that the project can be described and started.
-    world_board_->wait_for(id, std::chrono::seconds(10));
+    if (!world_board_->wait_for(id, kCommandTimeout))
+      return Error(ErrorCode::TIMED_OUT, "the project does not answer", id);
     return id;
   }
 
@@ -213,7 +214,16 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
     manager->restore(cluster.term(), std::chrono::milliseconds(cluster.lease_ttl_ms()), placements, std::move(ids));
     cm_ = spawn_cm(*system_, metadata_actor_, std::move(manager), ready_);
     world_ = {metadata_actor_, cm_, world_board_, sealer_, &system_clock(), options_.region};
-    for (auto& record : records) spawn(std::move(record));
+    std::vector<std::string> expected;
+    for (auto& record : records) {
+      const bool vanishes = record.project.status() == "DELETED" || record.project.ending() == "DELETED";
+      if (!vanishes) expected.push_back(record.project.id());
+      spawn(std::move(record));
+    }
+    // Nobody may be told that a project does not exist because it is still being read.
+    for (const auto& id : expected)
+      if (!world_board_->wait_for(id, kCommandTimeout))
+        return Error(ErrorCode::TIMED_OUT, "a project cannot be read", id);
     log::info(kArea, "term begun",
               {{"term", cluster.term()}, {"projects", records.size()}, {"placements", placements.size()}});
     return {};

@@ -51,10 +51,10 @@ class ProjectBoard {
     return find(id);
   }
 
-  // Until it is published for the first time, or the patience is over.
-  void wait_for(const std::string& id, std::chrono::milliseconds patience) const {
+  // Until it is published for the first time; false when the patience is over.
+  bool wait_for(const std::string& id, std::chrono::milliseconds patience) const {
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, patience, [&] { return projects_.contains(id); });
+    return changed_.wait_for(lock, patience, [&] { return projects_.contains(id); });
   }
 
  private:
