@@ -113,7 +113,10 @@ class Load {
     for (int i = 0; i < sessions; ++i) {
       threads_.emplace_back([this, seed, i, transactions] {
         AppSession session(seed + static_cast<uint64_t>(i));
-        for (int n = 0; (n < transactions || transactions == 0) && !over_; ++n) session.transaction();
+        for (int n = 0; (n < transactions || transactions == 0) && !over_; ++n) {
+          session.transaction();
+          if (transactions == 0) std::this_thread::sleep_for(4ms);  // so that a slow machine can follow
+        }
       });
     }
     if (transactions != 0) return;

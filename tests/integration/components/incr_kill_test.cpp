@@ -1,0 +1,168 @@
+// Incr-Sync processes that are killed, frozen and replaced while they follow a load: the target ends equal, and nothing
+// is applied twice (tables without a key would show it).
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "tests/integration/components/incr_load.hpp"
+#include "tests/support/tcp_proxy.hpp"
+
+namespace sluice::agents {
+namespace {
+
+// This program, started again by a test, becomes an Incr-Sync that follows the Store at $INCR_TEST_STORE.
+class IncrSyncWhenAsked : public ::testing::Environment {
+  void SetUp() override {
+    const char* file = std::getenv("INCR_TEST_BOOT");
+    if (file == nullptr) return;
+    FakeComponent component;
+    std::ifstream in(file, std::ios::binary);
+    component.boot_mutable().ParseFromIstream(&in);
+    component.desire([](ComponentDesired& desired) {
+      desired.set_store_address(std::getenv("INCR_TEST_STORE"));
+      desired.set_follow_strictly(true);
+    });
+    const auto ended = run_incr_sync(component);
+    if (!ended.ok()) std::fprintf(stderr, "%s\n", ended.error().to_string().c_str());
+    _exit(ended.ok() ? 0 : ended.error().code() == ErrorCode::STALE_EPOCH ? 9 : 1);
+  }
+};
+const auto* const kEnvironment = ::testing::AddGlobalTestEnvironment(new IncrSyncWhenAsked);
+
+class IncrKillTest : public IncrSyncTest {
+ protected:
+  pid_t spawn_incr(uint64_t epoch, const Endpoint& to, uint32_t writers = 4) {
+    cluster::v1::ComponentBoot boot;
+    auto& spec = *boot.mutable_spec();
+    spec.set_project_id("np");
+    spec.set_component_id("np.incr");
+    spec.set_epoch(epoch);
+    *spec.mutable_source() = net::to_proto(source_server().endpoint());
+    *spec.mutable_target() = net::to_proto(to);
+    spec.add_includes("app.*");
+    spec.set_with_incremental(true);
+    spec.set_writers(writers);
+    *spec.mutable_start() = net::to_proto(start_);
+    boot.set_token("token");
+    const std::string file = folder_.file("boot" + std::to_string(++spawned_));
+    std::ofstream(file, std::ios::binary) << boot.SerializeAsString();
+    const pid_t pid = fork();
+    if (pid == 0) {
+      setenv("INCR_TEST_BOOT", file.c_str(), 1);
+      setenv("INCR_TEST_STORE", address_.c_str(), 1);
+      execl("/proc/self/exe", "incr", nullptr);
+      _exit(1);
+    }
+    return pid;
+  }
+  static int reap(pid_t pid) {
+    int status = 0;
+    waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  int spawned_ = 0;
+};
+
+TEST_F(IncrKillTest, KilledAtAnyMoment) {
+  const uint64_t seed = seed_of_run();
+  SCOPED_TRACE("SLUICE_TEST_SEED=" + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  both(kTables);
+  start_store();
+  uint64_t epoch = 0;
+  {
+    Load load(seed, 3, 700);
+    for (int i = 0; i < 10; ++i) {
+      // The same epoch again half of the time: the Supervisor restarts a process that crashed.
+      if (epoch == 0 || random() % 2 == 0) ++epoch;
+      const pid_t pid = spawn_incr(epoch, target_server().endpoint(), static_cast<uint32_t>(1 + random() % 5));
+      std::this_thread::sleep_for(std::chrono::milliseconds(200 + random() % 500));
+      kill(pid, SIGKILL);
+      EXPECT_EQ(reap(pid), 128 + SIGKILL);
+    }
+  }
+  start_incr(++epoch);
+  drain();
+  expect_equal();
+}
+
+// A frozen process wakes up after its replacement has gone on: not one of its statements may count.
+TEST_F(IncrKillTest, AFrozenProcessWritesNothingAfterItsReplacement) {
+  const uint64_t seed = seed_of_run();
+  SCOPED_TRACE("SLUICE_TEST_SEED=" + std::to_string(seed));
+  both(kTables);
+  start_store();
+  Load load(seed, 3, 700);
+  const pid_t old = spawn_incr(1, target_server().endpoint());
+  ASSERT_TRUE(wait_until([&] { return target_server().query_value("SELECT COUNT(*) FROM app.t") != "0"; }));
+  kill(old, SIGSTOP);
+  start_incr(2);
+  ASSERT_TRUE(wait_until([&] { return status().incr_sync().transactions() > 100; }));
+  kill(old, SIGCONT);
+  EXPECT_EQ(reap(old), 9);  // STALE_EPOCH
+  load.wait();
+  drain();
+  expect_equal();
+}
+
+// The server is killed: what it had committed and what not is found out from its rows.
+TEST_F(IncrKillTest, TheTargetServerDies) {
+  const uint64_t seed = seed_of_run();
+  SCOPED_TRACE("SLUICE_TEST_SEED=" + std::to_string(seed));
+  both(kTables);
+  start_store();
+  auto& component = start_incr();
+  {
+    Load load(seed, 3, 500);
+    for (int i = 0; i < 3; ++i) {
+      std::this_thread::sleep_for(300ms);
+      target_server().kill9();
+      target_server().restart();
+    }
+  }
+  ASSERT_TRUE(
+      component.wait_status([](const ComponentStatus& status) { return status.state() == cluster::v1::RUNNING; }, 30s));
+  drain();
+  expect_equal();
+}
+
+TEST_F(IncrKillTest, LagGrowsAndStopIsQuickWhenTheTargetIsFrozen) {
+  both("CREATE TABLE app.t (id INT PRIMARY KEY, v INT)");
+  start_store();
+  auto& component = start_incr();
+  source("INSERT INTO t VALUES (1, 1)");
+  ASSERT_TRUE(component.wait_status(
+      [](const ComponentStatus& s) { return s.incr_sync().transactions() == 1 && s.incr_sync().lag_ms() == 0; }, 20s));
+  target_server().freeze();
+  source("INSERT INTO t VALUES (2, 2)");
+  EXPECT_TRUE(component.wait_status([](const ComponentStatus& s) { return s.incr_sync().lag_ms() > 3000; }, 20s));
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_TRUE(incr_->stop().ok());
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 10s);
+  target_server().thaw();
+  start_incr(2);
+  drain();
+  expect_equal();
+}
+
+TEST_F(IncrKillTest, TheStoreMoves) {
+  both("CREATE TABLE app.t (id INT PRIMARY KEY, v INT)");
+  start_store();
+  start_incr();
+  source("INSERT INTO t VALUES (1, 1)");
+  ASSERT_TRUE(wait_until([&] { return target_server().query_value("SELECT COUNT(*) FROM app.t") == "1"; }));
+  ASSERT_TRUE(store_->stop().ok());
+  source("INSERT INTO t VALUES (2, 2)");
+  ASSERT_TRUE(
+      incr_->component().wait_status([](const ComponentStatus& s) { return s.state() == cluster::v1::RETRYING; }, 20s));
+  start_store();
+  incr_->component().desire([&](ComponentDesired& desired) { desired.set_store_address(address_); });
+  EXPECT_TRUE(wait_until([&] { return target_server().query_value("SELECT COUNT(*) FROM app.t") == "2"; }, 30s));
+  drain();
+  expect_equal();
+}
+
+}  // namespace
+}  // namespace sluice::agents
