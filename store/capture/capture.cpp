@@ -35,9 +35,10 @@ class DefinitionsHere final : public mysql::SchemaSource {
   const BlockAssembler& assembler_;
 };
 
-// Reads up to the first transaction.
+// Reads up to the first transaction, or the log's end.
 class FirstCommit final : public mysql::BinlogHandler {
  public:
+  explicit FirstCommit(Position end) : end_(std::move(end)) {}
   int64_t time_us = 0;
   Status on_begin(const Begin& begin) override {
     time_us = begin.commit_time_us;
@@ -50,9 +51,15 @@ class FirstCommit final : public mysql::BinlogHandler {
   Status on_ddl(const Ddl&) override { return {}; }
   Status on_commit(const Commit&) override { return {}; }
   Status on_rollback() override { return {}; }
-  Status on_heartbeat(const Position&) override { return Error(ErrorCode::CANCELLED, "no transaction at all"); }
+  Status on_heartbeat(const Position& position) override {
+    if (compare_in_log(position, end_) < 0) return {};
+    return Error(ErrorCode::CANCELLED, "no transaction at all");
+  }
   Status on_idle() override { return {}; }
   bool wants(std::string_view, std::string_view) override { return false; }
+
+ private:
+  const Position end_;
 };
 
 }  // namespace
@@ -139,13 +146,14 @@ Result<StartRow> Capture::visible_start() {
 // The beginning of the newest log file whose first transaction is older.
 Result<StartRow> Capture::start_at_time() {
   SLUICE_ASSIGN(auto connection, connect(options_.source));
+  SLUICE_ASSIGN(auto end, mysql::end_position(*connection));
   SLUICE_ASSIGN(auto files, connection->query("SHOW BINARY LOGS"));
   for (auto file = files.rows.rbegin(); file != files.rows.rend(); ++file) {
     if (file->empty() || !file->front()) continue;
     StartRow row;
     row.position = {*file->front(), 4, {}};
     row.time_us = options_.start_time_us;
-    FirstCommit first;
+    FirstCommit first(end);
     DefinitionsHere definitions(history_, assembler_);
     mysql::BinlogOptions options;
     options.server_id = random_server_id();

@@ -17,6 +17,7 @@ namespace sluice::store {
 namespace {
 
 constexpr auto kOpenPatience = std::chrono::seconds(15);
+constexpr int kOpenAttempts = 3;
 constexpr uint64_t kGrantBytes = 256 << 10;  // grants are collected up to this
 
 // A thread reads the stream into a queue, which the credit bounds. Writes (grants, durable positions) come from any
@@ -170,9 +171,13 @@ class GrpcLogClient final : public LogClient {
 }  // namespace
 
 Result<std::unique_ptr<LogClient>> LogClient::open(const LogClientOptions& options) {
-  auto client = std::make_unique<GrpcLogClient>(options);
-  SLUICE_TRY(client->start());
-  return std::unique_ptr<LogClient>(std::move(client));
+  for (int attempt = 1;; ++attempt) {
+    auto client = std::make_unique<GrpcLogClient>(options);
+    auto status = client->start();
+    if (status.ok()) return std::unique_ptr<LogClient>(std::move(client));
+    // Channels give up a slow handshake quickly; on a busy machine that is not yet an unreachable Store.
+    if (status.error().code() != ErrorCode::PEER_UNREACHABLE || attempt == kOpenAttempts) return status.error();
+  }
 }
 
 }  // namespace sluice::store

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "tests/integration/store/store_fixture.hpp"
+#include "tests/support/workload.hpp"
 
 namespace sluice::store::test {
 namespace {
@@ -287,6 +288,64 @@ TEST(Capture, SchemaChangesAreFollowed) {
     EXPECT_EQ(seen.ddl.size(), 3U) << metadata;
     EXPECT_FALSE(store.pipeline().outcome()) << metadata;
   }
+}
+
+// Every kind of statement between the changes of several writers, and the Store starts again now and then.
+TEST(Capture, DefinitionsFitTheirRowsWhileTablesChange) {
+  MariaDbServer server;
+  TempDir folder("sluice-store");
+  sluice::testing::WorkloadOptions load;
+  load.rows = 200;
+  load.ddl = load.rotate = true;
+  load.pause_us = 500;
+  sluice::testing::Workload workload(server, load);
+  workload.create();
+  auto store = std::make_unique<LocalStore>(folder.file("log"), server.endpoint());
+  ASSERT_TRUE(store->wait_started());
+  workload.start();
+  Seen seen;
+  seen.position = store->start();
+  for (int round = 0; round < 3; ++round) {
+    uint64_t changes = workload.transactions() + 300, statements = workload.statements_ddl() + 10;
+    auto client = store->open("reader", seen.position);
+    ASSERT_TRUE(
+        wait_until([&] { return workload.transactions() >= changes && workload.statements_ddl() >= statements; }));
+    auto status = seen.read_to(*client, source_end(server));
+    ASSERT_TRUE(status.ok()) << status.error().to_string();
+    client.reset();
+    store.reset();
+    store = std::make_unique<LocalStore>(folder.file("log"), server.endpoint());
+    ASSERT_TRUE(store->wait_started());
+  }
+  workload.stop();
+  auto client = store->open("reader", seen.position);
+  auto status = seen.read_to(*client, source_end(server));
+  ASSERT_TRUE(status.ok()) << status.error().to_string();
+  EXPECT_GT(seen.ddl.size(), 15U);
+  std::set<std::string> distinct(seen.gtids.begin(), seen.gtids.end());
+  EXPECT_EQ(distinct.size(), seen.gtids.size());
+  EXPECT_FALSE(store->pipeline().outcome());
+}
+
+TEST(Capture, StartsBeforeATimeThatIsAskedFor) {
+  MariaDbServer server;
+  TempDir folder("sluice-store");
+  server.sql("CREATE DATABASE app; CREATE TABLE app.t (id INT PRIMARY KEY)");
+  // A file per hour.
+  for (int hour = 1; hour <= 4; ++hour)
+    server.sql("FLUSH BINARY LOGS; SET timestamp=" + std::to_string(1'700'000'000 + hour * 3600) +
+               "; INSERT INTO app.t VALUES (" + std::to_string(hour) + "); SET timestamp=DEFAULT");
+  CaptureOptions options;
+  options.start_time_us = (1'700'000'000LL + 2 * 3600 + 1800) * 1'000'000;
+  LocalStore store(folder.file("log"), server.endpoint(), options);
+  ASSERT_TRUE(store.wait_started());
+  auto client = store.open_at("reader", options.start_time_us);
+  Seen seen;
+  ASSERT_TRUE(seen.read_to(*client, source_end(server)).ok());
+  EXPECT_EQ(seen.rows, 2U);
+  Seen all;
+  ASSERT_TRUE(all.read_to(*store.open("all", store.start()), source_end(server)).ok());
+  EXPECT_EQ(all.rows, 3U);  // from the beginning of the file of the second hour
 }
 
 TEST(Capture, PreparedBranchesSurviveARestart) {

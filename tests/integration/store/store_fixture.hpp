@@ -21,7 +21,9 @@ using sluice::testing::wait_until;
 class LocalStore {
  public:
   LocalStore(std::string path, const Endpoint& endpoint, const std::vector<std::string>& includes = {"app.*"},
-             Position start = {}, uint64_t credit_bytes = 8 << 20) {
+             Position start = {}, uint64_t credit_bytes = 8 << 20)
+      : LocalStore(std::move(path), endpoint, with_start(includes, std::move(start)), credit_bytes) {}
+  LocalStore(std::string path, const Endpoint& endpoint, CaptureOptions capture, uint64_t credit_bytes = 8 << 20) {
     LogOptions options;
     options.path = std::move(path);
     options.cache_bytes = 4 << 20;
@@ -33,9 +35,8 @@ class LocalStore {
     if (!server.ok()) throw std::runtime_error(server.error().to_string());
     server_ = std::move(server).value();
     PipelineOptions pipeline;
+    pipeline.capture = std::move(capture);
     pipeline.capture.source = endpoint;
-    pipeline.capture.scope = TableMapping::create(includes, {}, {}).value();
-    pipeline.capture.start = std::move(start);
     pipeline.lease = Lease::unlimited();
     pipeline.credit_bytes = credit_bytes;
     pipeline.events.retrying = [this](const Error& error) {
@@ -59,7 +60,9 @@ class LocalStore {
     return retried_;
   }
   bool wait_started() {
-    return wait_until([this] { return pipeline_->outcome() || log_->status().started; }) && !pipeline_->outcome();
+    bool known = wait_until([this] { return pipeline_->outcome() || log_->status().started; });
+    if (auto ended = pipeline_->outcome(); ended && !ended->ok()) ADD_FAILURE() << ended->error().to_string();
+    return known && !pipeline_->outcome();
   }
   Position start() { return (*log_->start())->position; }
   // The error that ended capture.
@@ -71,20 +74,39 @@ class LocalStore {
   }
   std::unique_ptr<LogClient> open(const std::string& reader, const Position& after,
                                   std::vector<std::string> includes = {}, uint64_t credit = 8 << 20) {
+    auto options = options_of(reader);
+    options.after = after;
+    options.includes = std::move(includes);
+    options.credit_bytes = credit;
+    return open(options);
+  }
+  std::unique_ptr<LogClient> open_at(const std::string& reader, int64_t time_us) {
+    auto options = options_of(reader);
+    options.at_time_us = time_us;
+    return open(options);
+  }
+
+ private:
+  static CaptureOptions with_start(const std::vector<std::string>& includes, Position start) {
+    CaptureOptions options;
+    options.scope = TableMapping::create(includes, {}, {}).value();
+    options.start = std::move(start);
+    return options;
+  }
+  LogClientOptions options_of(const std::string& reader) {
     LogClientOptions options;
     options.address = "127.0.0.1:" + std::to_string(server_->port());
     options.token = Secret("token");
     options.reader = reader;
     options.epoch = 1;
-    options.after = after;
-    options.includes = std::move(includes);
-    options.credit_bytes = credit;
+    return options;
+  }
+  static std::unique_ptr<LogClient> open(const LogClientOptions& options) {
     auto client = LogClient::open(options);
     if (!client.ok()) throw std::runtime_error(client.error().to_string());
     return std::move(client).value();
   }
 
- private:
   std::mutex mutex_;
   std::vector<Error> retried_;
   SourceState source_;
@@ -118,8 +140,14 @@ struct Seen {
         rows += one->row_count;
         open_rows += one->row_count;
         auto schema = client.schema(one->schema_id);
-        EXPECT_TRUE(schema);
-        if (schema) tables.push_back(schema->qualified_name());
+        if (!schema) return Error(ErrorCode::CORRUPTED, "a definition was not sent");
+        tables.push_back(schema->qualified_name());
+        std::vector<ValueView> values(schema->columns.size());
+        SLUICE_TRY(one->for_each([&](RowView before, RowView after) -> Status {
+          if (one->op != RowOp::kInsert) SLUICE_TRY(before.decode(*schema, values));
+          if (one->op != RowOp::kDelete) SLUICE_TRY(after.decode(*schema, values));
+          return {};
+        }));
       } else if (auto* statement = std::get_if<Ddl>(&record)) {
         ddl.emplace_back(statement->sql);
       } else if (auto* commit = std::get_if<Commit>(&record)) {
