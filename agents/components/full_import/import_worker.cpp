@@ -78,6 +78,7 @@ ImportOutcome ImportWorker::run(const ImportJobPtr& job) {
     if (outcome.ok()) return std::move(*outcome);
     ImportOutcome failed = outcome_of(job);
     failed.stopped = shared_.stop;
+    session_.drop_dead();  // at once: until its socket is closed, a cut scan holds the table's metadata lock
     if (shared_.stop) return failed;
     failed.error = outcome.error().with_object(job->source.to_string());
     const auto now = SteadyClock::now();
