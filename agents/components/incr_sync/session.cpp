@@ -222,8 +222,11 @@ Result<bool> Session::add_rows(LogEvent& event, database::Transaction& transacti
         return false;
       }
     }
-    if (!use->included || !use->plan || verdict == RowVerdict::kSkip) continue;
-    const database::RowMode mode{window_, (row.flags & (kRowsNoForeignKeyChecks | kRowsCascadesLogged)) == 0};
+    if (!use->included || !use->plan) continue;
+    // A parent's change that its own copy holds may have cascaded to children that were copied before it.
+    const bool observe = verdict == RowVerdict::kSkip;
+    if (observe && !greater(event.end, windows_.first_start())) continue;
+    const database::RowMode mode{window_, (row.flags & (kRowsNoForeignKeyChecks | kRowsCascadesLogged)) == 0, observe};
     auto added = database::add_row(transaction, use->plan, row.op, mode, row.before, row.after);
     if (!added.ok()) return added.error().with_object(use->source.to_string()).with_position(event.end.to_string());
   }

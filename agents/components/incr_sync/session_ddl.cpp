@@ -74,7 +74,7 @@ Result<bool> Session::run_statement(const database::DdlEvent& ddl, const Positio
     SLUICE_ASSIGN(auto* target, target_catalog());
     if (mysql::show_create_database(*target, job_.mapping.target_database_of(statement.database)).ok()) return true;
   }
-  const DdlVerdict verdict = windows_.ddl(statement, job_.mapping, end);
+  const DdlVerdict verdict = windows_.ddl(statement, job_.mapping, end, window_);
   switch (verdict.what) {
     case DdlVerdict::What::kSkip:
       return true;

@@ -38,7 +38,8 @@ RowVerdict Windows::row(const TableName& source, const Position& end) const {
   }
 }
 
-DdlVerdict Windows::ddl(const mysql::DdlStatement& statement, const TableMapping& mapping, const Position& end) const {
+DdlVerdict Windows::ddl(const mysql::DdlStatement& statement, const TableMapping& mapping, const Position& end,
+                        bool open) const {
   using What = DdlVerdict::What;
   std::vector<TableName> skipped, inside, applied, all;
   bool busy = false;
@@ -68,6 +69,12 @@ DdlVerdict Windows::ddl(const mysql::DdlStatement& statement, const TableMapping
     std::vector<TableName> tables = inside;
     tables.insert(tables.end(), applied.begin(), applied.end());
     return {What::kNeedsCopy, std::move(tables)};
+  }
+  // Foreign keys are added from the definition that the copy read: one that changes them later asks for a new one.
+  const bool alters = statement.kind == mysql::DdlKind::kAlterTable && statement.changes_foreign_keys;
+  if (open && alters && !applied.empty()) {
+    inside.insert(inside.end(), applied.begin(), applied.end());
+    return {What::kNeedsCopy, std::move(inside)};
   }
   if (all.empty() || (skipped.empty() && inside.empty())) return {What::kApply, {}};
   if (skipped.size() == all.size()) return {What::kSkip, {}};

@@ -32,7 +32,9 @@ class Windows {
   bool empty() const { return tables_.empty(); }
 
   RowVerdict row(const TableName& source, const Position& end) const;
-  DdlVerdict ddl(const mysql::DdlStatement& statement, const TableMapping& mapping, const Position& end) const;
+  // `open`: the project's window is not closed yet, so foreign keys are not on the target.
+  DdlVerdict ddl(const mysql::DdlStatement& statement, const TableMapping& mapping, const Position& end,
+                 bool open) const;
 
   // The smallest A: where the log is read from at the first start. Empty when there is none.
   Position first_start() const;

@@ -226,6 +226,7 @@ Status Applier::run_plain(const Group& group, const Statement& statement, GroupR
     SLUICE_TRY(add_rechecks_sql(sql, options_.owner, rows));
     if (!sql.empty()) SLUICE_TRY(connection_->exec(sql));
   }
+  if (statement.sql.empty()) return {};
   SLUICE_TRY(set_foreign_key_checks(statement.foreign_key_checks));
   SLUICE_TRY(options_.lease->check());
   const auto done = connection_->exec(statement.sql);

@@ -20,7 +20,7 @@ class Merger {
 
   Status add(const Transaction& transaction) {
     for (const RowChange& row : transaction.rows) {
-      SLUICE_TRY(row.make_it_so ? add_make_it_so(transaction, row) : add_strict(transaction, row));
+      SLUICE_TRY(row.make_it_so || row.observe ? add_make_it_so(transaction, row) : add_strict(transaction, row));
     }
     return {};
   }
@@ -44,6 +44,10 @@ class Merger {
   }
 
   Status add_make_it_so(const Transaction& transaction, const RowChange& row) {
+    if (row.observe) {
+      place(transaction, row, Action::kObserve, row.before, {});
+      return {};
+    }
     if (row.op == RowOp::kDelete) {
       place(transaction, row, Action::kRemove, row.before, {});
       return {};

@@ -16,7 +16,8 @@
 
 namespace sluice::database {
 
-enum class Action : uint8_t { kInsert, kUpdate, kDelete, kReplace, kRemove };  // the last two: make it so, uncounted
+// kReplace, kRemove: make it so, uncounted. kObserve: nothing is written; only what hangs below the row is recorded.
+enum class Action : uint8_t { kInsert, kUpdate, kDelete, kReplace, kRemove, kObserve };
 
 struct Change {
   RowView before, after;  // key image (update, delete) and new image

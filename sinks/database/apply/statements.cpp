@@ -172,6 +172,13 @@ Status add_statements(const Bucket& bucket, std::vector<Statement>& statements) 
     return statement;
   };
   switch (bucket.action) {
+    case Action::kObserve: {
+      Statement statement;
+      statement.bucket = &bucket;
+      statement.foreign_key_checks = bucket.foreign_key_checks;
+      statements.push_back(std::move(statement));
+      return {};
+    }
     case Action::kInsert:
       return append_insert(make(bucket.changes.size()).sql, bucket, "INSERT");
     case Action::kReplace:

@@ -259,7 +259,14 @@ Status add_row(Transaction& transaction, const TablePlanPtr& plan, RowOp op, Row
   thread_local std::vector<ValueView> old_values, new_values;
   old_values.resize(plan->event->columns.size());
   new_values.resize(plan->event->columns.size());
+  if (mode.observe) {
+    if (op == RowOp::kInsert || plan->cascades.empty()) return {};
+    SLUICE_TRY(before.decode(*plan->event, old_values));
+    if (op == RowOp::kUpdate) SLUICE_TRY(after.decode(*plan->event, new_values));
+    if (!mode.foreign_key_checks || !cascades(*plan, op, old_values, new_values)) return {};
+  }
   RowChange row;
+  row.observe = mode.observe;
   row.plan = plan.get();
   row.op = op;
   row.make_it_so = mode.make_it_so && !plan->keyless();

@@ -64,8 +64,10 @@ int find_column(const TableSchema& schema, std::string_view name);
 struct RowMode {
   bool make_it_so = false;
   bool foreign_key_checks = true;
+  bool observe = false;  // the table's copy holds the change: it counts only for what it did to children (window)
 };
-// Adds a row with its claims to a transaction under construction. CORRUPTED when the image does not fit.
+// Adds a row with its claims to a transaction under construction; with `observe` only one that cascades. CORRUPTED when
+// the image does not fit.
 Status add_row(Transaction& transaction, const TablePlanPtr& plan, RowOp op, RowMode mode, RowView before,
                RowView after);
 // Whether the change makes foreign keys change rows of children.
