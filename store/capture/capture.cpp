@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/log.hpp"
+#include "engines/mysql/catalog.hpp"
 #include "engines/mysql/connection.hpp"
 #include "engines/mysql/positions.hpp"
 #include "store/capture/source_check.hpp"
@@ -35,6 +36,19 @@ class DefinitionsHere final : public mysql::SchemaSource {
   const BlockAssembler& assembler_;
 };
 
+// Definitions as they are now: enough to see that a transaction begins.
+class PresentDefinitions final : public mysql::SchemaSource {
+ public:
+  explicit PresentDefinitions(mysql::Connection& connection) : connection_(connection) {}
+  Result<SchemaPtr> table(const TableName& name) override {
+    SLUICE_ASSIGN(auto schema, mysql::read_table(connection_, name));
+    return SchemaPtr(std::make_shared<const TableSchema>(std::move(schema)));
+  }
+
+ private:
+  mysql::Connection& connection_;
+};
+
 // Reads up to the first transaction, or the log's end.
 class FirstCommit final : public mysql::BinlogHandler {
  public:
@@ -56,7 +70,7 @@ class FirstCommit final : public mysql::BinlogHandler {
     return Error(ErrorCode::CANCELLED, "no transaction at all");
   }
   Status on_idle() override { return {}; }
-  bool wants(std::string_view, std::string_view) override { return false; }
+  bool wants(std::string_view, std::string_view) override { return true; }
 
  private:
   const Position end_;
@@ -154,13 +168,15 @@ Result<StartRow> Capture::start_at_time() {
     row.position = {*file->front(), 4, {}};
     row.time_us = options_.start_time_us;
     FirstCommit first(end);
-    DefinitionsHere definitions(history_, assembler_);
+    PresentDefinitions definitions(*connection);
     mysql::BinlogOptions options;
     options.server_id = random_server_id();
     options.heartbeat_period = std::chrono::milliseconds(100);
     SLUICE_ASSIGN(auto reader, mysql::BinlogReader::open(options_.source, row.position, options, definitions));
     auto status = reader->read(first);
-    if (status.error().code() != ErrorCode::CANCELLED) return status.error();
+    // Where the first rows cannot be read without their own definition, an older file is as good.
+    if (status.error().code() != ErrorCode::CANCELLED && status.error().code() != ErrorCode::SCHEMA_MISMATCH)
+      return status.error();
     if (first.time_us && first.time_us < options_.start_time_us) return row;
   }
   return Error(ErrorCode::POSITION_LOST,

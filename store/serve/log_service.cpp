@@ -308,7 +308,9 @@ Status Session::open(const v1::ReadStart& start) {
   if (!reader_.empty()) SLUICE_TRY(service_.claim(*this, reader_, epoch_));
   auto cursor = by_time ? Cursor::at_time(log_, start.at_time_us()) : Cursor::after(log_, after);
   if (!cursor.ok()) return cursor.error();
-  if (!by_time && service_.confirm && compare_in_log(after, log_.status().end) > 0) SLUICE_TRY(service_.confirm(after));
+  auto held = log_.status();
+  bool ahead = !by_time && held.started && compare_in_log(after, held.end) > 0;
+  if (ahead && service_.confirm) SLUICE_TRY(service_.confirm(after));
   cursor_ = std::move(cursor).value();
   if (!reader_.empty()) SLUICE_TRY(log_.register_reader({reader_, epoch_, cursor_->position()}));
   log::info("store.serve", "reader started",
