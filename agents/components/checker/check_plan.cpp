@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <thread>
 
 #include "core/log.hpp"
 
@@ -43,7 +44,7 @@ Result<std::optional<CheckJob>> CheckPlan::next() {
     const TablePair& pair = (*pairs_)[current_];
     if (!tables_[current_].resumed) resume(current_);
     if (!tables_[current_].planned && !pair.target_missing && !pair.source.columns.empty()) {
-      auto job = plan_chunk(current_);
+      auto job = plan_patiently(current_);
       if (!job.ok()) {
         if (!is_about_table(job.error())) return job.error();
         give_up(current_, job.error());
@@ -98,6 +99,18 @@ CheckJournal::Outcome CheckPlan::remember(size_t table, const mysql::Chunk& chun
   pending.keys.insert(keys.begin(), keys.end());
   keys_kept_ += keys.size();
   return CheckJournal::Outcome::kKeys;
+}
+
+// A lost connection is opened again before the whole component starts anew.
+Result<std::optional<CheckJob>> CheckPlan::plan_patiently(size_t table) {
+  constexpr int kAttempts = 5;
+  for (int attempt = 1;; ++attempt) {
+    auto job = plan_chunk(table);
+    if (job.ok() || !job.error().retryable() || attempt == kAttempts || context_.desired().stop()) return job;
+    log::warn("checker", "borders of chunks are asked for again", {{"cause", job.error()}});
+    connection_.reset();
+    std::this_thread::sleep_for(std::chrono::milliseconds(300) * attempt);
+  }
 }
 
 Result<std::optional<CheckJob>> CheckPlan::plan_chunk(size_t table) {

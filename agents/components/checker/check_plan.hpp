@@ -62,6 +62,7 @@ class CheckPlan {
     bool planned = false;
     bool resumed = false;  // what the journal holds was taken over
   };
+  Result<std::optional<CheckJob>> plan_patiently(size_t table);
   Result<std::optional<CheckJob>> plan_chunk(size_t table);
   void give_up(size_t table, const Error& error);
   void resume(size_t table);

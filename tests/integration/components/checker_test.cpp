@@ -219,8 +219,9 @@ TEST_F(CheckerTest, LostConnectionsAreOpenedAgain) {
   std::thread killer([&] {
     while (!done && killed < 4)
       for (auto* server : {source_, target_}) {
-        for (const auto& row : server->query("SELECT id FROM information_schema.processlist WHERE info LIKE '%SHA1%' "
-                                             "AND info NOT LIKE '%processlist%'")) {
+        for (const auto& row :
+             server->query("SELECT id FROM information_schema.processlist WHERE info REGEXP 'SHA1|OFFSET' "
+                           "AND info NOT LIKE '%processlist%'")) {
           if (server->try_sql("KILL " + *row[0]) == 0) ++killed;
         }
       }
