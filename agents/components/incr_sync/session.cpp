@@ -46,6 +46,7 @@ Status Session::on_item(const store::LogItem& item) {
   }
   source_end_ = item.source_end;
   source_asked_us_ = item.source_asked_us;
+  if (heard_ == Clock::time_point()) job_.change([](IncrProgress& progress) { progress.retrying.reset(); });
   heard_ = Clock::now();
   return advance();
 }
@@ -80,7 +81,6 @@ Status Session::on_applied(uint32_t applier, const database::Group& group,
   job_.change([&](IncrProgress& progress) {
     progress.rows += result->rows;
     if (group.last_piece) progress.transactions += group.transactions.size();
-    progress.retrying.reset();
     for (const std::string& conflict : result->conflicts) progress.conflicts.push_back(conflict);
     while (progress.conflicts.size() > kConflictsShown) progress.conflicts.pop_front();
   });
@@ -200,7 +200,7 @@ Result<Session::TableUse*> Session::use_of(uint64_t schema_id) {
       // A table that was gone from the source before it could be copied: its DROP is still to come.
       const bool gone =
           source != nullptr && !windows_.contains(use.source) && mysql::read_table(*source, use.source).ok() == false;
-      if (!gone) return Error(ErrorCode::SCHEMA_MISMATCH, plan.error().cause(), use.source.to_string());
+      if (!gone) use.missing = plan.error().cause();
     }
   }
   return &(uses_[schema_id] = std::move(use));
@@ -222,6 +222,10 @@ Result<bool> Session::add_rows(LogEvent& event, database::Transaction& transacti
         return false;
       }
     }
+    // Missing on the target counts only for rows that are to be applied: a table that was dropped on the source while
+    // it was copied has rows in the log before that.
+    if (use->included && !use->plan && !use->missing.empty() && verdict == RowVerdict::kApply)
+      return Error(ErrorCode::SCHEMA_MISMATCH, use->missing, use->source.to_string(), event.end.to_string());
     if (!use->included || !use->plan) continue;
     // A parent's change that its own copy holds may have cascaded to children that were copied before it.
     const bool observe = verdict == RowVerdict::kSkip;

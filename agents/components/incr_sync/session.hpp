@@ -50,6 +50,7 @@ class Session {
     bool included = false;
     TableName source;
     database::TablePlanPtr plan;  // null: rows are passed over
+    std::string missing;          // why there is no plan, unless the source has no such table either
   };
 
   // session_open.cpp

@@ -207,10 +207,6 @@ class Builder {
         case ColumnType::kVector:
         case ColumnType::kFloat:
         case ColumnType::kDouble:
-        case ColumnType::kDecimal:
-        case ColumnType::kBit:
-        case ColumnType::kEnum:
-        case ColumnType::kSet:
           return false;
         default:
           break;
