@@ -83,7 +83,7 @@ TEST_F(Kill, EachProcessWhileFollowing) {
 TEST_F(Kill, FullImportGoesOnWhereItWas) {
   workload.create();
   source.sql("CREATE TABLE app.wide (id INT PRIMARY KEY, pad VARCHAR(200))");
-  source.sql("INSERT INTO app.wide SELECT seq, REPEAT('x', 200) FROM seq_1_to_200000");
+  source.sql("INSERT INTO app.wide SELECT seq, REPEAT('x', 200) FROM app.seq_1_to_200000");
   workload.start();
   run.start({"--include", "app.*", "--follow", "--throttle-rps", "40000"});
   ASSERT_TRUE(target_has("SELECT COUNT(*) > 20000 FROM app.wide", "1")) << run.logs();
