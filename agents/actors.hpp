@@ -18,8 +18,8 @@ struct ImportOutcome;
 
 namespace sluice::agents {
 
-// ---- supervisor
-// ------------------------------------------------------------------------------------------------------
+// ---- supervisor ----
+// A node and its component processes.
 
 struct NodeDesiredMessage {
   std::shared_ptr<const cluster::v1::NodeDesired> desired;
@@ -66,8 +66,8 @@ using coordinator_link_actor = caf::typed_actor<caf::reacts_to<StatusMessage>>;
 // Carries leases and desired states to the components. Never blocks: the streams have threads of their own.
 using local_service_actor = caf::typed_actor<caf::reacts_to<CommandMessage>>;
 
-// ---- full import
-// -----------------------------------------------------------------------------------------------------
+// ---- full import ----
+// Copying tables.
 
 struct ImportJobMessage {
   std::shared_ptr<const full_import::ImportJob> job;
@@ -85,8 +85,8 @@ using import_worker_actor = caf::typed_actor<caf::replies_to<ImportJobMessage>::
 using import_planner_actor = caf::typed_actor<caf::reacts_to<import_begin_atom>,  // start the workers
                                               caf::reacts_to<import_stop_atom>>;  // hand out no more jobs
 
-// ---- checker
-// ---------------------------------------------------------------------------------------------------------
+// ---- checker ----
+// Comparing tables.
 
 namespace checker {
 
