@@ -22,8 +22,7 @@ MAY_INCLUDE = {
 }
 GENERATED = "sluice/"  # protocol code: by all but core (core/net excepted)
 INCLUDE = re.compile(r'^\s*#include\s+["<]([^">]+)[">]')
-README_FOLDERS = ["core", "core/net", "engines", "store", "sinks", "agents", "coordinator", "cli", "proto", "tests",
-                  "bench", "tools", "docs"]
+SOURCES = ("*.cpp", "*.hpp", "*.proto", "*.py", "*.cmake", "*.md")
 
 
 def files(*patterns):
@@ -72,6 +71,17 @@ def check_text(name, text, findings):
         findings.append(f"{name}: using namespace in a header")
 
 
+def check_readmes(findings):
+    """Each folder with sources has a README.md, or the README.md of the nearest folder above names it (`log/`)."""
+    folders = {pathlib.PurePosixPath(name).parent for name in files(*SOURCES)}
+    for folder in sorted(folders):
+        if (ROOT / folder / "README.md").exists():
+            continue
+        above = next(parent for parent in folder.parents if (ROOT / parent / "README.md").exists())
+        if f"{folder.relative_to(above)}/" not in (ROOT / above / "README.md").read_text():
+            findings.append(f"{folder}: no README.md, and {above / 'README.md'} does not name it")
+
+
 def main():
     findings = []
     sources = files("*.cpp", "*.hpp")
@@ -86,9 +96,7 @@ def main():
         if result.returncode != 0:
             bad = sorted({line.split(":")[0] for line in result.stderr.split("\n") if "error:" in line})
             findings += [f"{name}: not formatted (./dev fmt)" for name in bad]
-    for folder in README_FOLDERS:
-        if not (ROOT / folder / "README.md").exists():
-            findings.append(f"{folder}: no README.md")
+    check_readmes(findings)
     errors = subprocess.run([sys.executable, str(ROOT / "tools/gen_errors.py"), "--check"], capture_output=True, text=True)
     if errors.returncode != 0:
         findings.append(errors.stderr.strip())

@@ -21,13 +21,14 @@
 
 namespace sluice::agents {
 
-using namespace std::chrono_literals;
 using cluster::v1::ComponentDesired;
 using cluster::v1::ComponentStatus;
 using sluice::testing::compare_databases;
 using sluice::testing::FakeComponent;
 using sluice::testing::MariaDbServer;
 using sluice::testing::wait_until;
+using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""ms;
 
 inline MariaDbServer& source_server() {
   static MariaDbServer instance({.server_id = 1, .binlog = true, .args = {}});
