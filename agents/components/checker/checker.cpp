@@ -51,31 +51,6 @@ std::string word_of(const Verdict& verdict) {
   return verdict.skipped ? "SKIPPED" : "EQUAL";
 }
 
-// Every row of a table that the target does not have differs; an empty one counts as one difference.
-uint64_t rows_missing(const Endpoint& source, const TablePair& pair) {
-  const auto connection = mysql::Connection::open(source, {.application = "sluice checker"});
-  if (!connection.ok()) return std::max<uint64_t>(1, pair.rows_estimated);
-  const auto rows = (*connection)->query_value("SELECT COUNT(*) FROM " + mysql::quote_table(pair.source_name));
-  return std::max<uint64_t>(1, rows.ok() ? std::strtoull(rows->c_str(), nullptr, 10) : pair.rows_estimated);
-}
-
-// Tables and columns that the target does not have are differences that no round can settle.
-Status add_missing_objects(const std::vector<TablePair>& pairs, const Endpoint& source,
-                           std::map<size_t, Verdict>& verdicts, checker::DifferenceReport& report) {
-  for (size_t i = 0; i < pairs.size(); ++i) {
-    const TablePair& pair = pairs[i];
-    if (pair.target_missing) {
-      verdicts[i].differences += rows_missing(source, pair);
-      SLUICE_TRY(report.add_missing_object(pair, pair.target_name.to_string()));
-    }
-    for (const auto& column : pair.missing_columns) {
-      ++verdicts[i].differences;
-      SLUICE_TRY(report.add_missing_object(pair, pair.target_name.to_string() + "." + column));
-    }
-  }
-  return {};
-}
-
 void show_result(ComponentContext& context, const std::map<size_t, Verdict>& verdicts,
                  const std::vector<std::string>& warnings, const checker::DifferenceReport& report) {
   context.update([&](cluster::v1::ComponentStatus& status) {
@@ -128,8 +103,7 @@ Status run_checker(ComponentContext& context) {
                             .memory_bytes = spec.memory_bytes() == 0 ? kMemoryBytes : spec.memory_bytes()},
                            std::move(pending), report);
   SLUICE_TRY(settler.run());
-  auto verdicts = settler.verdicts();
-  SLUICE_TRY(add_missing_objects(*pairs, endpoints.source, verdicts, report));
+  const auto& verdicts = settler.verdicts();
   SLUICE_TRY(report.finish());
   journal.remove();  // what is verified again is looked at again
   show_result(context, verdicts, settler.warnings(), report);

@@ -5,6 +5,7 @@
 
 #include "core/log.hpp"
 #include "engines/mysql/catalog.hpp"
+#include "engines/mysql/sql_text.hpp"
 
 namespace sluice::agents::checker {
 namespace {
@@ -15,6 +16,16 @@ constexpr int kRoundsMax = 12;
 constexpr int kIdleRoundsMax = 3;                         // rounds in a row that settle nothing
 constexpr std::chrono::milliseconds kHoldPauseMax = 30s;  // a lag that ends gets another chance
 constexpr size_t kSurplusesMax = 100'000;
+const mysql::ConnectOptions kCatalogOptions{.purpose = mysql::Purpose::kCatalog, .application = "sluice checker"};
+
+bool lacks_something(const TablePair& pair) { return pair.target_missing || !pair.missing_columns.empty(); }
+
+// Every row of a table that the target does not have differs; an empty one counts as one difference.
+Result<uint64_t> rows_missing(Sides& sides, const TablePair& pair) {
+  SLUICE_ASSIGN(const auto rows,
+                sides.source->query_value("SELECT COUNT(*) FROM " + mysql::quote_table(pair.source_name)));
+  return std::max<uint64_t>(1, std::strtoull(rows.c_str(), nullptr, 10));
+}
 
 }  // namespace
 
@@ -26,6 +37,9 @@ Settler::Settler(ComponentContext& context, TablePairs pairs, SideEndpoints endp
       options_(options),
       pending_(std::move(pending)),
       report_(report) {
+  // What the target lacks may be a DDL statement that is still on its way.
+  for (size_t table = 0; table < pairs_->size(); ++table)
+    if (lacks_something((*pairs_)[table])) pending_[table] = Pending{.whole = true, .changed = true};
   std::erase_if(pending_, [](const auto& entry) { return entry.second.empty(); });
 }
 
@@ -147,7 +161,7 @@ Status Settler::compare_finally(Sides& sides) {
     SLUICE_TRY(wait_for(context_, 0ms));
     auto& [table, pending] = *at;
     const auto mark = report_.mark();
-    auto verdict = compare_table(sides, pair_of(table), pending);
+    auto verdict = compare_table(sides, table, pending);
     if (!verdict.ok()) {
       SLUICE_TRY(report_.rewind(mark));  // the table is compared once more
       if (!is_about_table(verdict.error())) return verdict.error();
@@ -164,22 +178,50 @@ Status Settler::compare_finally(Sides& sides) {
   return {};
 }
 
-Result<Verdict> Settler::compare_table(Sides& sides, const TablePair& pair, const Pending& pending) {
+// The target lacks the table or columns that the source had before both were brought to one position. That is a
+// difference if it is still so now and the source has not changed its mind since; else the table is looked at again.
+Status Settler::confirm_missing(Sides& sides, size_t table, const TablePair& pair, Verdict& verdict) {
+  SLUICE_ASSIGN(const auto source, mysql::Connection::open(endpoints_.source, kCatalogOptions));
+  SLUICE_ASSIGN(const auto target, mysql::Connection::open(endpoints_.target, kCatalogOptions));
+  const auto to = mysql::read_table(*target, pair.target_name);
+  if (!to.ok() && to.error().code() != ErrorCode::NOT_FOUND) return to.error();
+  SLUICE_ASSIGN(const auto from, mysql::read_table(*source, pair.source_name));
+  const auto now = make_pair(pair.source_name, pair.target_name, from, to.ok() ? &*to : nullptr);
+  const auto before = changed_sources_.find(table);
+  if (before == changed_sources_.end() || !(before->second == from) || now.target_missing != pair.target_missing ||
+      now.missing_columns != pair.missing_columns)
+    return Error(ErrorCode::SCHEMA_MISMATCH, "its definition changed while it was compared",
+                 pair.source_name.to_string());
+  if (pair.target_missing) {
+    SLUICE_ASSIGN(verdict.differences, rows_missing(sides, pair));
+    return report_.add_missing_object(pair, pair.target_name.to_string());
+  }
+  for (const auto& column : pair.missing_columns) {
+    ++verdict.differences;
+    SLUICE_TRY(report_.add_missing_object(pair, pair.target_name.to_string() + "." + column));
+  }
+  return {};
+}
+
+Result<Verdict> Settler::compare_table(Sides& sides, size_t table, const Pending& pending) {
+  const TablePair& pair = pair_of(table);
   Verdict verdict;
+  if (lacks_something(pair)) SLUICE_TRY(confirm_missing(sides, table, pair, verdict));
+  if (pair.target_missing) return verdict;
   if (options_.counts_only) {
     SLUICE_ASSIGN(const auto counts, compare_counts(sides, pair));
-    verdict.differences = counts.difference_count;
-    if (verdict.differences > 0) SLUICE_TRY(report_.add_counts(pair, counts));
+    verdict.differences += counts.difference_count;
+    if (counts.difference_count > 0) SLUICE_TRY(report_.add_counts(pair, counts));
     return verdict;
   }
   if (pending.whole) {
     SLUICE_ASSIGN(const auto all, compare_multisets(sides, pair, options_.memory_bytes, kSurplusesMax));
-    verdict.differences = all.difference_count;
+    verdict.differences += all.difference_count;
     SLUICE_TRY(report_.add_surpluses(sides, pair, all));
     return verdict;
   }
   SLUICE_ASSIGN(const auto rows, compare_keys(sides, pair, pending.keys));
-  verdict.differences = rows.difference_count;
+  verdict.differences += rows.difference_count;
   SLUICE_TRY(report_.add_rows(sides, pair, rows));
   for (const auto& chunk : pending.chunks) {
     SLUICE_TRY(wait_for(context_, 0ms));
@@ -195,9 +237,8 @@ Status Settler::read_changed_tables() {
   const bool any =
       std::any_of(pending_.begin(), pending_.end(), [](const auto& entry) { return entry.second.changed; });
   if (!any) return {};
-  const mysql::ConnectOptions options{.purpose = mysql::Purpose::kCatalog, .application = "sluice checker"};
-  SLUICE_ASSIGN(const auto source, mysql::Connection::open(endpoints_.source, options));
-  SLUICE_ASSIGN(const auto target, mysql::Connection::open(endpoints_.target, options));
+  SLUICE_ASSIGN(const auto source, mysql::Connection::open(endpoints_.source, kCatalogOptions));
+  SLUICE_ASSIGN(const auto target, mysql::Connection::open(endpoints_.target, kCatalogOptions));
   for (auto at = pending_.begin(); at != pending_.end();) {
     const size_t table = at->first;
     const TablePair& old = (*pairs_)[table];
@@ -213,12 +254,9 @@ Status Settler::read_changed_tables() {
       continue;
     }
     const auto to = mysql::read_table(*target, old.target_name);
-    if (!to.ok()) {
-      if (to.error().code() != ErrorCode::NOT_FOUND) return to.error();
-      ++at;  // its DDL may still be on its way to the target
-      continue;
-    }
-    auto pair = make_pair(old.source_name, old.target_name, *from, &*to);
+    if (!to.ok() && to.error().code() != ErrorCode::NOT_FOUND) return to.error();
+    auto pair = make_pair(old.source_name, old.target_name, *from, to.ok() ? &*to : nullptr);
+    changed_sources_.insert_or_assign(table, *from);
     pair.by_key = false;
     pair.source.keys.clear();
     pair.target.keys.clear();

@@ -45,7 +45,8 @@ class Settler {
   Status compare_again(Sides& sides, const TablePair& pair, Pending& pending);
   Status run_final();
   Status compare_finally(Sides& sides);
-  Result<Verdict> compare_table(Sides& sides, const TablePair& pair, const Pending& pending);
+  Result<Verdict> compare_table(Sides& sides, size_t table, const Pending& pending);
+  Status confirm_missing(Sides& sides, size_t table, const TablePair& pair, Verdict& verdict);
   Status read_changed_tables();
   const TablePair& pair_of(size_t table) const;
   size_t open_rows() const;
@@ -57,7 +58,8 @@ class Settler {
   Options options_;
   PendingTables pending_;
   DifferenceReport& report_;
-  std::map<size_t, TablePair> changed_;  // definitions that were read again
+  std::map<size_t, TablePair> changed_;            // definitions that were read again
+  std::map<size_t, TableSchema> changed_sources_;  // the source's part of them, as it was read
   std::map<size_t, Verdict> verdicts_;
   std::map<size_t, std::string> causes_;  // why a table cannot be compared
   std::vector<std::string> warnings_;
