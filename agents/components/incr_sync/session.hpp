@@ -90,6 +90,7 @@ class Session {
   Status prepare_recheck(const std::vector<database::RecheckRow>& rows);
   Status recheck(const std::vector<database::RecheckRow>& rows, mysql::Connection* snapshot);
   Status recheck_all();
+  Status record_orphans();
   void end_snapshot();
   Status write_marker(const Position& end, bool strict, const std::string& sql_before);
   Status become_strict();
@@ -148,6 +149,7 @@ class Session {
   Position extended_end_;  // end of the last reading of rows again
   uint64_t marker_seq_ = 1;
   int recheck_rounds_ = 0;
+  bool orphans_recorded_ = false;
   Clock::time_point recheck_not_before_;
 
   bool blocked_ = false;                   // the event at the front waits for copies

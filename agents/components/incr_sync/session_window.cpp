@@ -86,6 +86,7 @@ Position Session::window_end() const {
 // left the window is closed and the foreign keys can be added.
 Status Session::close_window() {
   if (!window_closed_) {
+    if (!snapshot_ && !orphans_recorded_) SLUICE_TRY(record_orphans());
     SLUICE_ASSIGN(auto* connection, control());
     SLUICE_ASSIGN(const auto rows, database::read_rechecks(*connection, job_.apply.owner, kRechecksAtOnce));
     if (!rows.empty()) return snapshot_ ? recheck_all() : prepare_recheck(rows);
@@ -140,8 +141,36 @@ Status Session::prepare_recheck(const std::vector<database::RecheckRow>& rows) {
   return advance();
 }
 
+// A cascade that went through a row which was copied after it leaves rows behind that refer to nothing.
+Status Session::record_orphans() {
+  orphans_recorded_ = true;
+  SLUICE_ASSIGN(auto* source, source_catalog());
+  SLUICE_ASSIGN(auto* target, target_catalog());
+  for (const database::TableRow& row : tables_) {
+    auto schema = TableSchema::decode(row.definition);
+    if (!schema.ok()) continue;
+    for (const ForeignKey& key : schema->foreign_keys) {
+      if (!key.changes_child() || !job_.mapping.includes(key.referenced_database, key.referenced_table)) continue;
+      SLUICE_TRY(definitions_.know({key.referenced_database, key.referenced_table}, *target, source));
+    }
+  }
+  SLUICE_ASSIGN(auto* connection, control());
+  SLUICE_ASSIGN(const auto rows, database::orphans(*connection, *definitions_.cascades()));
+  for (size_t i = 0; i < rows.size(); i += kRechecksAtOnce) {
+    const std::vector<database::RecheckRow> part(
+        rows.begin() + static_cast<long>(i),
+        rows.begin() + static_cast<long>(std::min(rows.size(), i + kRechecksAtOnce)));
+    std::string sql;
+    SLUICE_TRY(database::add_rechecks_sql(sql, job_.apply.owner, part));
+    SLUICE_TRY(job_.apply.lease->check());
+    SLUICE_TRY(connection->exec(sql));
+  }
+  return {};
+}
+
 // All that was recorded up to the snapshot, and what may hang below it.
 Status Session::recheck_all() {
+  SLUICE_TRY(record_orphans());
   while (true) {
     SLUICE_ASSIGN(auto* connection, control());
     SLUICE_ASSIGN(const auto rows, database::read_rechecks(*connection, job_.apply.owner, kRechecksAtOnce));

@@ -119,7 +119,26 @@ Result<GroupResult> Applier::apply(const Group& group) {
   }
 }
 
-Result<std::vector<Applier::Packet>> Applier::packets_of(const Group& group, const std::vector<Statement>& statements) {
+// Before any row of the group is written: on the source nothing could refer to a key that does not exist yet, so what
+// refers to it on the target was copied before a cascade took the key away (or is newer, which does no harm).
+Result<bool> Applier::begin(const Group& group) {
+  bool begun = false;
+  for (const TransactionPtr& transaction : group.transactions) {
+    for (const RowChange& row : transaction->rows) {
+      if (!row.new_key || !group.cascades) continue;
+      if (!begun && group.first_piece) SLUICE_TRY(connection_->exec("START TRANSACTION"));
+      begun = true;
+      SLUICE_ASSIGN(const auto rows, rows_to_recheck(*connection_, *group.cascades, *row.plan, row.after));
+      std::string sql;
+      SLUICE_TRY(add_rechecks_sql(sql, options_.owner, rows));
+      if (!sql.empty()) SLUICE_TRY(connection_->exec(sql));
+    }
+  }
+  return begun;
+}
+
+Result<std::vector<Applier::Packet>> Applier::packets_of(const Group& group, const std::vector<Statement>& statements,
+                                                         bool begun) {
   const size_t limit = std::min<size_t>(kPacketBytes, connection_->max_allowed_packet() / 2);
   std::vector<Packet> packets(1);
   auto add = [&](std::string_view sql, const Statement* statement) {
@@ -129,7 +148,7 @@ Result<std::vector<Applier::Packet>> Applier::packets_of(const Group& group, con
     packet.sql += sql;
     packet.statements.push_back(statement);
   };
-  if (group.first_piece) add("START TRANSACTION", nullptr);
+  if (group.first_piece && !begun) add("START TRANSACTION", nullptr);
   int checks = foreign_key_checks_;
   for (const Statement& statement : statements) {
     if (checks != static_cast<int>(statement.foreign_key_checks)) {
@@ -181,7 +200,8 @@ Status Applier::commit(const Group& group) {
 Result<GroupResult> Applier::apply_merged(const Group& group) {
   SLUICE_ASSIGN(const auto buckets, merge(group.transactions, false));
   SLUICE_ASSIGN(const auto statements, write_statements(buckets));
-  SLUICE_ASSIGN(const auto packets, packets_of(group, statements));
+  SLUICE_ASSIGN(const bool begun, begin(group));
+  SLUICE_ASSIGN(const auto packets, packets_of(group, statements, begun));
   for (const Packet& packet : packets) SLUICE_TRY(run_packet(packet));
   SLUICE_TRY(commit(group));
   GroupResult result;
@@ -198,7 +218,8 @@ Status Applier::set_foreign_key_checks(bool on) {
 
 Result<GroupResult> Applier::apply_plainly(const Group& group) {
   GroupResult result;
-  if (group.first_piece) SLUICE_TRY(connection_->exec("START TRANSACTION"));
+  SLUICE_ASSIGN(const bool begun, begin(group));
+  if (group.first_piece && !begun) SLUICE_TRY(connection_->exec("START TRANSACTION"));
   SLUICE_ASSIGN(const auto buckets, merge(group.transactions, true));
   for (const Bucket& bucket : buckets) {
     SLUICE_ASSIGN(const auto statements, write_statements(std::span(&bucket, 1)));

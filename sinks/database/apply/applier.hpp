@@ -66,7 +66,9 @@ class Applier {
 
   Result<GroupResult> apply_merged(const Group& group);
   Result<GroupResult> apply_plainly(const Group& group);
-  Result<std::vector<Packet>> packets_of(const Group& group, const std::vector<Statement>& statements);
+  // Opens the target transaction when something must be read in it first; true when it is open.
+  Result<bool> begin(const Group& group);
+  Result<std::vector<Packet>> packets_of(const Group& group, const std::vector<Statement>& statements, bool begun);
   Status run_packet(const Packet& packet);
   Status run_plain(const Group& group, const Statement& statement, GroupResult& result);
   Status resolve(const Statement& statement, const Error& why, GroupResult& result);

@@ -143,6 +143,31 @@ Result<std::vector<RecheckRow>> rows_to_recheck(mysql::Connection& connection, c
   return collector.take();
 }
 
+Result<std::vector<RecheckRow>> orphans(mysql::Connection& connection, const CascadeGraph& graph) {
+  std::set<TableName> children;
+  for (const auto& [name, table] : graph.tables) {
+    for (const CascadeGraph::Edge& edge : table.edges) children.insert(edge.child);
+  }
+  Collector collector(connection, graph);
+  for (const auto& [name, table] : graph.tables) {
+    if (!children.contains(name)) continue;
+    for (const CascadeGraph::Edge& edge : table.edges) {
+      std::string present, matches;
+      for (size_t i = 0; i < edge.child_columns.size(); ++i) {
+        const std::string column = mysql::quote_table(edge.child) + "." + mysql::quote_name(edge.child_columns[i]);
+        present += column + " IS NOT NULL AND ";
+        if (i > 0) matches += " AND ";
+        matches += "sluice_parent." + mysql::quote_name(edge.parent_columns[i]) + "=" + column;
+      }
+      SLUICE_TRY(collector.visit(
+          edge.child,
+          present + "NOT EXISTS (SELECT 1 FROM " + mysql::quote_table(name) + " sluice_parent WHERE " + matches + ")",
+          true));
+    }
+  }
+  return collector.take();
+}
+
 Result<std::vector<RecheckRow>> rows_below(mysql::Connection& connection, const CascadeGraph& graph,
                                            const TableName& target, const std::string& condition) {
   Collector collector(connection, graph);

@@ -37,4 +37,8 @@ Result<std::vector<RecheckRow>> rows_to_recheck(mysql::Connection& connection, c
 Result<std::vector<RecheckRow>> rows_below(mysql::Connection& connection, const CascadeGraph& graph,
                                            const TableName& target, const std::string& condition);
 
+// Rows of the target that refer to a row that is not there, where that row may have been taken away by a cascade: the
+// source took it away, and changed the rows that referred to it, without a trace in its log.
+Result<std::vector<RecheckRow>> orphans(mysql::Connection& connection, const CascadeGraph& graph);
+
 }  // namespace sluice::database

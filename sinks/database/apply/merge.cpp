@@ -45,7 +45,7 @@ class Merger {
 
   Status add_make_it_so(const Transaction& transaction, const RowChange& row) {
     if (row.observe) {
-      place(transaction, row, Action::kObserve, row.before, {});
+      if (row.recheck) place(transaction, row, Action::kObserve, row.before, {});
       return {};
     }
     if (row.op == RowOp::kDelete) {

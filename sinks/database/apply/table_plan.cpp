@@ -224,6 +224,15 @@ bool equal_in(std::span<const uint32_t> columns, std::span<const ValueView> a, s
   return std::all_of(columns.begin(), columns.end(), [&](uint32_t column) { return a[column] == b[column]; });
 }
 
+// Whether the row takes a referenced key that an unlogged cascade may have removed: only rows that are themselves
+// children of a cascading key go away without a trace in the log.
+bool brings_key(const TablePlan& plan, RowOp op, std::span<const ValueView> before, std::span<const ValueView> after) {
+  if (op == RowOp::kDelete || !plan.cascade_child) return false;
+  return std::any_of(plan.cascades.begin(), plan.cascades.end(), [&](const CascadingKey& key) {
+    return op == RowOp::kInsert || !equal_in(key.columns, before, after);
+  });
+}
+
 }  // namespace
 
 bool same_name(std::string_view a, std::string_view b) {
@@ -256,10 +265,10 @@ Status add_row(Transaction& transaction, const TablePlanPtr& plan, RowOp op, Row
   old_values.resize(plan->event->columns.size());
   new_values.resize(plan->event->columns.size());
   if (mode.observe) {
-    if (op == RowOp::kInsert || plan->cascades.empty()) return {};
-    SLUICE_TRY(before.decode(*plan->event, old_values));
-    if (op == RowOp::kUpdate) SLUICE_TRY(after.decode(*plan->event, new_values));
-    if (!mode.foreign_key_checks || !cascades(*plan, op, old_values, new_values)) return {};
+    if (plan->cascades.empty() || !mode.foreign_key_checks) return {};
+    if (op != RowOp::kInsert) SLUICE_TRY(before.decode(*plan->event, old_values));
+    if (op != RowOp::kDelete) SLUICE_TRY(after.decode(*plan->event, new_values));
+    if (!cascades(*plan, op, old_values, new_values) && !brings_key(*plan, op, old_values, new_values)) return {};
   }
   RowChange row;
   row.observe = mode.observe;
@@ -292,6 +301,10 @@ Status add_row(Transaction& transaction, const TablePlanPtr& plan, RowOp op, Row
     row.recheck = mode.make_it_so;
     transaction.recheck = transaction.recheck || row.recheck;
     for (const uint64_t slot : plan->reachable) transaction.claims.push_back(exclusive_claim(slot));
+  }
+  if (mode.foreign_key_checks && mode.make_it_so && brings_key(*plan, op, old_values, new_values)) {
+    row.new_key = true;
+    transaction.recheck = true;
   }
   row.end_claim = static_cast<uint32_t>(transaction.claims.size());
   if (transaction.plans.empty() || transaction.plans.back() != plan) transaction.plans.push_back(plan);

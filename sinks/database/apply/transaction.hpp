@@ -21,7 +21,10 @@ struct RowChange {
   bool foreign_key_checks = true;  // as the source ran it; always off inside a window
   bool plain = false;              // an update that changes no column of any key
   bool recheck = false;            // made children change on the source, which its log does not tell (window only)
-  bool observe = false;            // the copy holds the change itself; only its children are to be read again
+  // Brings a key that a cascade may have taken away before: what refers to it already is to be read again (window
+  // only).
+  bool new_key = false;
+  bool observe = false;  // the copy holds the change itself; only its children are to be read again
   RowView before, after;
   uint32_t first_claim = 0, end_claim = 0;  // in Transaction::claims
 };

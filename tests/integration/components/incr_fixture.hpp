@@ -75,7 +75,9 @@ class IncrSyncTest : public ::testing::Test {
  protected:
   void SetUp() override {
     for (MariaDbServer* server : {&source_server(), &target_server()}) {
-      server->sql("SET foreign_key_checks=0; DROP DATABASE IF EXISTS app; DROP DATABASE IF EXISTS sluice");
+      server->sql(
+          "SET foreign_key_checks=0; DROP DATABASE IF EXISTS app; DROP DATABASE IF EXISTS sluice;"
+          "SET foreign_key_checks=1");
     }
     both("CREATE DATABASE app CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci");
   }

@@ -165,6 +165,31 @@ TEST_F(IncrWindowTest, ACascadeBetweenTheCopiesOfChildAndParentIsReadAgain) {
   expect_equal();
 }
 
+// The cascade went through a child that was copied after it: nothing on the target shows which grandchildren it
+// reached.
+TEST_F(IncrWindowTest, ACascadeThroughAChildThatWasCopiedLaterIsFound) {
+  source(
+      "CREATE TABLE parent (id INT PRIMARY KEY);"
+      "CREATE TABLE child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE);"
+      "CREATE TABLE leaf (id INT PRIMARY KEY, c INT, FOREIGN KEY (c) REFERENCES child (id) ON DELETE SET NULL);"
+      "INSERT INTO parent VALUES (1), (2), (3); INSERT INTO child VALUES (10, 1), (20, 2), (30, 3);"
+      "INSERT INTO leaf VALUES (100, 10), (200, 20), (300, 30)");
+  target_server().sql("DROP DATABASE app");
+  start_store();
+  run_struct("tables", cluster::v1::TABLES);
+  run_copy("full.leaf", {"app.leaf"});
+  source("DELETE FROM parent WHERE id = 1; DELETE FROM parent WHERE id = 2; INSERT INTO child VALUES (20, 3)");
+  run_copy("full.child", {"app.child"});
+  source("DELETE FROM parent WHERE id = 3; INSERT INTO parent VALUES (4); INSERT INTO child VALUES (30, 4)");
+  const Position end = run_copy("full.parent", {"app.parent"});
+  start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
+  ASSERT_TRUE(wait_closed());
+  run_struct("keys", cluster::v1::FOREIGN_KEYS);
+  follow_strictly();
+  drain();
+  expect_equal();
+}
+
 TEST_F(IncrWindowTest, DdlInTheWindowAsksForANewCopy) {
   both("CREATE TABLE app.t (id INT PRIMARY KEY, v INT); CREATE TABLE app.other (id INT PRIMARY KEY)");
   source("INSERT INTO t VALUES (1, 1)");
