@@ -135,7 +135,8 @@ class Migration {
   const admin::v1::Project& project() const { return project_; }
 
  private:
-  static bool interrupted() { return interrupts.load() > 0; }
+  // With --follow the first interrupt asks for the end of the work, the second for an end at once.
+  bool interrupted() const { return interrupts.load() >= (options_.follow ? 2 : 1); }
   static Outcome failed(const Error& error) {
     Outcome outcome{"FAILED", 4};
     outcome.errors.push_back(error);
@@ -248,7 +249,7 @@ class Migration {
       finishing_ = true;
       display_.note("Finishing: draining to the source's present position. Interrupt again to stop at once.");
     }
-    if (wanted >= (options_.follow ? 2 : 1) && !stopping_) {
+    if (interrupted() && !stopping_) {
       SLUICE_TRY(client_->stop_project(work_.project_id));
       stopping_ = true;
       stop_deadline = system_clock().boot_time() + kStopPatience;
