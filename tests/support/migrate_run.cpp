@@ -51,13 +51,20 @@ void MigrateRun::set_password(const std::string& side, const std::string& passwo
 void MigrateRun::start(const std::vector<std::string>& args) {
   const char* program = std::getenv("SLUICE_BIN");
   if (program == nullptr) throw std::runtime_error("SLUICE_BIN is not set: run the test by ctest");
-  const auto url = [](uint16_t port) {
-    return std::string("mysql://") + MariaDbServer::kUser + "@127.0.0.1:" + std::to_string(port);
+  const auto url = [](const std::string& user, uint16_t port) {
+    return "mysql://" + user + "@127.0.0.1:" + std::to_string(port);
   };
   ProcessOptions options;
   options.program = program;
-  options.args = {"migrate", url(source_port_), url(target_port_),          "--work-dir", work_dir(), "--progress",
-                  "json",    "--report",        folder_.file("report.json")};
+  options.args = {"migrate",
+                  url(source_user_, source_port_),
+                  url(MariaDbServer::kUser, target_port_),
+                  "--work-dir",
+                  work_dir(),
+                  "--progress",
+                  "json",
+                  "--report",
+                  folder_.file("report.json")};
   options.args.insert(options.args.end(), args.begin(), args.end());
   options.env = {{"SLUICE_SOURCE_PASSWORD", source_password_}, {"SLUICE_TARGET_PASSWORD", target_password_}};
   options.stdout_file = options.stderr_file = folder_.file("output");

@@ -27,6 +27,7 @@ class MigrateRun {
   // Other addresses than the servers' own (a proxy).
   void set_source_port(uint16_t port) { source_port_ = port; }
   void set_target_port(uint16_t port) { target_port_ = port; }
+  void set_source_user(const std::string& user) { source_user_ = user; }
   void set_password(const std::string& side, const std::string& password);  // "SOURCE" or "TARGET"
 
   // The live process whose command line holds `words` ("coordinator", "agent", "component incr_sync"); -1: none.
@@ -43,7 +44,7 @@ class MigrateRun {
   MariaDbServer& source_;
   MariaDbServer& target_;
   uint16_t source_port_, target_port_;
-  std::string source_password_, target_password_;
+  std::string source_user_ = MariaDbServer::kUser, source_password_, target_password_;
   TempDir folder_{"sluice-migrate"};
   ChildProcess process_;
 };
