@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,8 @@ struct Job {
   // Kept over sessions, used by one session at a time.
   Position acknowledged;          // greatest low watermark that the target has acknowledged
   std::string plain_transaction;  // a streamed transaction that met a conflict and is applied as logged
+  std::set<std::string> asked;    // copies of whose end the coordinator has not told: what it says of foreign keys may
+                                  // be older than they are
 
   void change(const std::function<void(IncrProgress&)>& how) {
     std::lock_guard lock(mutex);

@@ -96,6 +96,7 @@ Status Session::on_desired(const cluster::v1::ComponentDesired& desired) {
   desired_ = desired;
   if (desired.stop()) leaving_ = SessionEnd::kStopped;
   looked_at_ = {};  // copies may be finished
+  hear_of_copies();
   SLUICE_TRY(advance());
   job_.change([&](IncrProgress& progress) { progress.desired_revision = desired.revision(); });
   return {};
@@ -414,6 +415,12 @@ Status Session::settle_drain() {
     SLUICE_ASSIGN(drain_to, mysql::end_position(*source));
     job_.change([&](IncrProgress& progress) { progress.drain_to = drain_to; });
     log::info(kLog, "drains", {{"to", drain_to->to_string()}});
+  }
+  if (window_ && greater(window_end(), *drain_to)) {
+    // A table that was copied again is newer than the end that was asked for: the others have to reach it.
+    drain_to = window_end();
+    job_.change([&](IncrProgress& progress) { progress.drain_to = drain_to; });
+    return advance();
   }
   if (window_ || !quiet() || !reached(*drain_to)) return {};
   watermark_.pass(*drain_to);

@@ -103,6 +103,7 @@ class Session {
   Status drop_tables(const database::DdlEvent& ddl, const std::vector<TableName>& tables);
   Status need_copies(const std::vector<TableName>& tables, const std::string& reason);
   void wait_for_copies();
+  void hear_of_copies();
   Status look_for_copies();
   void forget_definitions();
 

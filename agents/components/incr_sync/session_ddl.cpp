@@ -172,7 +172,8 @@ Status Session::need_copies(const std::vector<TableName>& tables, const std::str
               {{"error", Error(ErrorCode::TABLE_NEEDS_COPY, reason, table.to_string())}});
   }
   SLUICE_TRY(load_tables());
-  job_.change([&](IncrProgress& progress) { progress.needs_copy = names; });
+  job_.asked.insert(names.begin(), names.end());
+  job_.change([&](IncrProgress& progress) { progress.needs_copy.assign(job_.asked.begin(), job_.asked.end()); });
   blocked_ = true;
   return {};
 }
@@ -180,12 +181,21 @@ Status Session::need_copies(const std::vector<TableName>& tables, const std::str
 // Tables whose copy is not finished: asked for again when nobody has begun it.
 void Session::wait_for_copies() {
   blocked_ = true;
-  std::vector<std::string> names;
+  std::set<std::string> names = job_.asked;
   for (const auto& row : tables_) {
     if (awaited_.contains(row.source) && row.state == database::TableState::kNeedsCopy)
-      names.push_back(windows_.next_round(row.source));
+      names.insert(windows_.next_round(row.source));
   }
-  job_.change([&](IncrProgress& progress) { progress.needs_copy = names; });
+  job_.change([&](IncrProgress& progress) { progress.needs_copy.assign(names.begin(), names.end()); });
+}
+
+// A wish stands until the coordinator knows that the copy is finished: then it also knows that the new table has no
+// foreign keys, and `follow_strictly` counts again.
+void Session::hear_of_copies() {
+  const size_t before = job_.asked.size();
+  for (const std::string& name : desired_.recopied_tables()) job_.asked.erase(name);
+  if (job_.asked.size() == before || blocked_) return;
+  job_.change([this](IncrProgress& progress) { progress.needs_copy.assign(job_.asked.begin(), job_.asked.end()); });
 }
 
 Status Session::look_for_copies() {
@@ -200,14 +210,22 @@ Status Session::look_for_copies() {
     if (row != rows.end() && row->round <= round && round != 0) return {};
   }
   awaited_.clear();
-  blocked_ = false;
   SLUICE_TRY(load_tables());
-  job_.change([](IncrProgress& progress) { progress.needs_copy.clear(); });
-  if (!window_ && compare_in_log(windows_.last_end(), watermark_.low()) > 0) {
+  const bool reopened = !window_ && compare_in_log(windows_.last_end(), watermark_.low()) > 0;
+  if (reopened) {
+    // A process that dies behind the window's end must not take itself for a strict one: the new tables have no
+    // foreign keys yet.
+    SLUICE_TRY(write_marker(extended_end_, false, {}));
     window_ = true;
-    window_closed_ = false;
-    job_.change([](IncrProgress& progress) { progress.window_closed = false; });
+    window_closed_ = orphans_recorded_ = false;
+    recheck_rounds_ = 0;
   }
+  blocked_ = false;
+  // In one step: a closed window without a wish for copies means that foreign keys can be added.
+  job_.change([&](IncrProgress& progress) {
+    progress.needs_copy.assign(job_.asked.begin(), job_.asked.end());
+    if (reopened) progress.window_closed = false;
+  });
   log::info(kLog, "the copies are finished", {{"window_end", window_end().to_string()}});
   return {};
 }

@@ -58,6 +58,7 @@ Result<mysql::Connection*> Session::source_data() {
 
 Status Session::open() {
   desired_ = job_.context.desired();
+  hear_of_copies();
   {
     SLUICE_ASSIGN(auto plain, mysql::Connection::open(job_.apply.target, {}));
     SLUICE_TRY(database::create_bookkeeping(*plain, job_.apply.owner.meta_database));
@@ -130,7 +131,7 @@ Status Session::recover_rows() {
   for (uint32_t i = 0; i < job_.appliers; ++i)
     fresh.push_back({i, owner.epoch, recovered.next_seq, start_, watermark_.applied_by(i)});
   CheckpointRow marker{kMarker, owner.epoch, marker_seq_, extended_end_, {}};
-  if (strict) marker.applied.emplace_back(kStrict);
+  if (!window_) marker.applied.emplace_back(kStrict);  // an open window stays open, whatever follows
   fresh.push_back(marker);
   SLUICE_TRY(database::rewrite_checkpoints(*connection, owner, fresh));
   for (uint32_t i = 0; i < job_.appliers; ++i) {
