@@ -176,8 +176,10 @@ TEST_F(Failures, ZombieIncrSyncWritesNothing) {
   ASSERT_TRUE(
       wait_until([&] { return target.query("SELECT 1 FROM app.bank WHERE id = 1000").size() == 1; }, minutes(2)))
       << run.logs();
-  const pid_t zombie = run.find("component incr_sync");
-  ASSERT_GT(zombie, 0);
+  pid_t zombie = -1;
+  ASSERT_TRUE(wait_until([&] { return (zombie = run.find("component incr_sync")) > 0; }, minutes(1))) << run.logs();
+  ASSERT_TRUE(
+      wait_until([&] { return run.output().find("\"status\":\"MONITORING\"") != std::string::npos; }, minutes(1)));
   // The whole node stops: agent and component, longer than the lease; then both wake.
   const pid_t agent = run.find("sluice agent");
   ::kill(agent, SIGSTOP);
