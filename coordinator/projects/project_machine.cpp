@@ -217,7 +217,8 @@ class Round {
     auto& desired = wanted_.components[index].desired;
     desired.set_store_address(s_.store_address());
     *desired.mutable_window_end() = s_.window_end();
-    desired.set_follow_strictly(s_.following());
+    // While tables are copied again, and until they have their foreign keys, the target cannot cascade as the source.
+    desired.set_follow_strictly(s_.following() && s_.foreign_keys_done() && s_.copying().empty());
     desired.set_drain(s_.draining());
     *desired.mutable_recopied_tables() = s_.recopied();
     if (s_.has_hold() && s_.hold().id() != 0) *desired.mutable_hold() = s_.hold();

@@ -1,0 +1,158 @@
+// Tables that are copied again while Incr-Sync follows strictly: until the new tables have their foreign keys the
+// target does not cascade as the source does.
+#include "agents/components/full_import/full_import.hpp"
+#include "agents/components/struct_transfer/struct_transfer.hpp"
+#include "tests/integration/components/incr_fixture.hpp"
+
+namespace sluice::agents {
+namespace {
+
+class IncrRecopyTest : public IncrSyncTest {
+ protected:
+  void SetUp() override {
+    IncrSyncTest::SetUp();
+    const char* const tables =
+        "CREATE TABLE app.parent (id INT PRIMARY KEY, v INT);"
+        "CREATE TABLE app.child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES app.parent (id) ON DELETE "
+        "CASCADE ON UPDATE CASCADE)";
+    source_server().sql(tables);
+    source(
+        "INSERT INTO parent SELECT seq, seq FROM seq_1_to_20; INSERT INTO child SELECT seq, 1 + seq % 20 FROM "
+        "seq_1_to_100");
+    target_server().sql("DROP DATABASE app");
+    start_store();
+    run_struct("tables", cluster::v1::TABLES);
+    window_end_ = run_copy("full", {});
+    start_incr(epoch_, {},
+               [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(window_end_); });
+    ASSERT_TRUE(wait_closed());
+    run_struct("struct.fk", cluster::v1::FOREIGN_KEYS);
+    incr_->component().desire([](ComponentDesired& desired) { desired.set_follow_strictly(true); });
+    source("DELETE FROM parent WHERE id = 1");
+    ASSERT_TRUE(wait_until([&] { return count("parent", "id = 1") == "0"; }));
+  }
+
+  cluster::v1::ComponentSpec spec_of(const std::string& name, cluster::v1::ComponentKind kind) {
+    cluster::v1::ComponentSpec spec;
+    spec.set_project_id("np");
+    spec.set_component_id("np." + name);
+    spec.set_kind(kind);
+    spec.set_epoch(1);
+    *spec.mutable_source() = net::to_proto(source_server().endpoint());
+    *spec.mutable_target() = net::to_proto(target_server().endpoint());
+    spec.set_meta_database("sluice");
+    spec.add_includes("app.*");
+    return spec;
+  }
+  void run_struct(const std::string& name, cluster::v1::StructPhase phase) {
+    auto spec = spec_of(name, cluster::v1::STRUCT_TRANSFER);
+    spec.set_struct_phase(phase);
+    FakeComponent component(spec);
+    const auto done = run_struct_transfer(component);
+    ASSERT_TRUE(done.ok()) << done.error().to_string();
+  }
+  Position run_copy(const std::string& name, const std::vector<std::string>& tables) {
+    auto spec = spec_of(name, cluster::v1::FULL_IMPORT);
+    for (const auto& table : tables) spec.add_tables(table);
+    FakeComponent component(spec);
+    const auto done = run_full_import(component);
+    EXPECT_TRUE(done.ok()) << done.error().to_string();
+    return net::from_proto(component.status().full_import().window_end());
+  }
+  bool wait_closed() {
+    return incr_->component().wait_status(
+        [](const ComponentStatus& status) {
+          return status.incr_sync().window_closed() && status.incr_sync().needs_copy_size() == 0;
+        },
+        60s);
+  }
+  static std::string count(const std::string& table, const std::string& where) {
+    return target_server().query_value("SELECT COUNT(*) FROM app." + table + " WHERE " + where);
+  }
+
+  // The log cannot tell what this statement gives to the rows: the child is copied again.
+  void child_is_copied_again() {
+    source("ALTER TABLE child ADD COLUMN r DOUBLE DEFAULT (RAND())");
+    ASSERT_TRUE(incr_->component().wait_status(
+        [](const ComponentStatus& status) {
+          return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "app.child#2";
+        },
+        30s));
+    window_end_ = run_copy("full.r1", {"app.child"});
+    source("DELETE FROM parent WHERE id = 2; UPDATE parent SET id = 103 WHERE id = 3");  // behind the copy's window
+  }
+
+  Position window_end_;
+  uint64_t epoch_ = 1;
+};
+
+// The coordinator's word that foreign keys are in place is older than the copy.
+TEST_F(IncrRecopyTest, NothingCascadesBeforeTheNewTableHasItsForeignKeys) {
+  child_is_copied_again();
+  ASSERT_TRUE(wait_until([&] {
+    return target_server().query_value("SELECT state FROM sluice.table_state WHERE source_table = 'child'") == "COPIED";
+  }));
+  std::this_thread::sleep_for(3s);  // whoever would follow strictly now has the time to
+  EXPECT_EQ(count("parent", "id = 2"), "1") << "applied before the target can cascade";
+  incr_->component().desire([&](ComponentDesired& desired) {
+    *desired.mutable_window_end() = net::to_proto(window_end_);
+    desired.set_follow_strictly(false);
+    desired.add_recopied_tables("app.child#2");
+  });
+  ASSERT_TRUE(wait_closed());
+  run_struct("struct.fk.1", cluster::v1::FOREIGN_KEYS);
+  incr_->component().desire([](ComponentDesired& desired) { desired.set_follow_strictly(true); });
+  drain();
+  expect_equal();
+}
+
+// A process that starts behind the new window's end finds the window open, not the strictness of before the copy.
+TEST_F(IncrRecopyTest, ARestartBehindTheNewWindowIsNotStrict) {
+  child_is_copied_again();
+  auto recopied = [&](ComponentDesired& desired) {
+    *desired.mutable_window_end() = net::to_proto(window_end_);
+    desired.set_follow_strictly(false);
+    desired.add_recopied_tables("app.child#2");
+  };
+  incr_->component().desire(recopied);
+  ASSERT_TRUE(wait_closed());
+  ASSERT_TRUE(incr_->stop().ok());  // writes its checkpoint at the window's end
+  start_incr(2, {}, recopied);
+  ASSERT_TRUE(wait_closed());
+  std::this_thread::sleep_for(2s);
+  EXPECT_EQ(count("parent", "id = 2"), "1") << "applied before the target can cascade";
+  run_struct("struct.fk.1", cluster::v1::FOREIGN_KEYS);
+  incr_->component().desire([](ComponentDesired& desired) { desired.set_follow_strictly(true); });
+  drain();
+  expect_equal();
+}
+
+// The end of the drain is asked for before a table has to be copied again: the copy is newer than that end.
+TEST_F(IncrRecopyTest, ADrainGoesOnToTheEndOfALaterCopy) {
+  ASSERT_TRUE(incr_->stop().ok());
+  source("ALTER TABLE child ADD COLUMN r DOUBLE DEFAULT (RAND())");
+  start_incr(2, {}, [](ComponentDesired& desired) {
+    desired.set_follow_strictly(true);
+    desired.set_drain(true);
+  });
+  ASSERT_TRUE(incr_->component().wait_status(
+      [](const ComponentStatus& status) {
+        return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().has_drain_to();
+      },
+      30s));
+  source("DELETE FROM parent WHERE id = 2; INSERT INTO child VALUES (500, 4, 0.5)");
+  window_end_ = run_copy("full.r1", {"app.child"});
+  incr_->component().desire([&](ComponentDesired& desired) {
+    *desired.mutable_window_end() = net::to_proto(window_end_);
+    desired.set_follow_strictly(false);
+    desired.add_recopied_tables("app.child#2");
+  });
+  ASSERT_TRUE(wait_closed());
+  run_struct("struct.fk.1", cluster::v1::FOREIGN_KEYS);
+  incr_->component().desire([](ComponentDesired& desired) { desired.set_follow_strictly(true); });
+  ASSERT_TRUE(wait_until([&] { return incr_->over(); }, 30s)) << "it waits for ever";
+  expect_equal();
+}
+
+}  // namespace
+}  // namespace sluice::agents
