@@ -11,6 +11,8 @@ namespace {
 
 using cluster::v1::ComponentStatus;
 
+constexpr const char* kView = "VIEW";  // state of a table that is none
+
 std::string position_text(const store::v1::Position& position) {
   auto value = net::from_proto(position);
   return value.empty() ? std::string() : value.to_string();
@@ -182,6 +184,8 @@ void ProjectDetail::take_tables(const ComponentView& view) {
       table.set_state(now.state().empty() ? (now.finished() ? "COPIED" : "COPYING") : now.state());
     } else if (view.kind == cluster::v1::INCR_SYNC && !now.state().empty()) {
       table.set_state(now.state());
+    } else if (view.kind == cluster::v1::STRUCT_TRANSFER && now.state() == kView) {
+      table.set_state(now.state());
     }
   }
 }
@@ -223,6 +227,7 @@ void ProjectDetail::keep(v1::StoredProject& state, const ComponentViews& views) 
 admin::v1::Totals ProjectDetail::totals() const {
   admin::v1::Totals out;
   for (const auto& [name, table] : tables_) {
+    if (table.state() == kView) continue;  // it has no rows to be copied
     out.set_tables(out.tables() + 1);
     out.set_tables_finished(out.tables_finished() + table.finished());
     out.set_rows(out.rows() + table.rows());
