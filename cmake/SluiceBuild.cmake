@@ -1,5 +1,4 @@
 # Compiler, linker and cache settings, and the two functions by which folders declare libraries and tests.
-option(SLUICE_BENCH "Build the benchmarks" OFF)
 option(SLUICE_FUZZ "Build the fuzz targets (clang only)" OFF)
 set(SLUICE_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them")
 
