@@ -143,6 +143,18 @@ Result<ImportOutcome> ImportWorker::load(const ImportJobPtr& job) {
   row.round = open.row.round;
   row.number = job->chunk.number;
   const auto begun = SteadyClock::now();
+  // The answer of a COMMIT may be lost, in this attempt or in one before it: the chunk row tells.
+  const auto committed = [&]() -> Result<bool> {
+    SLUICE_ASSIGN(const auto finished, database::read_chunk(*target, settings_.owner, row));
+    if (!finished) return false;
+    shared_.progress.add_rows(job->source, finished->rows, finished->bytes);
+    outcome.rows = finished->rows;
+    outcome.bytes = finished->bytes;
+    outcome.seconds = seconds_since(begun);
+    return true;
+  };
+  SLUICE_ASSIGN(const bool before, committed());
+  if (before) return outcome;
   std::chrono::duration<double> waited(0);
   auto limits = load_limits(session_, shared_, job->source, waited);
   auto loaded =
@@ -159,15 +171,10 @@ Result<ImportOutcome> ImportWorker::load(const ImportJobPtr& job) {
   if (!loaded.ok() && loaded.error().code() == ErrorCode::DUPLICATE_KEY) return loaded.error();
   if (!loaded.ok()) {
     if (target->alive()) return loaded.error();
-    // The answer of COMMIT may be lost. The new session is opened when the old one is gone; then the chunk row tells.
-    session_.drop_dead();
+    session_.drop_dead();  // the new session is opened when the old one is gone
     SLUICE_ASSIGN(target, session_.target_data());
-    SLUICE_ASSIGN(const auto finished, database::read_chunk(*target, settings_.owner, row));
-    if (!finished) return loaded.error();
-    shared_.progress.add_rows(job->source, finished->rows, finished->bytes);
-    outcome.rows = finished->rows;
-    outcome.bytes = finished->bytes;
-    outcome.seconds = seconds_since(begun);
+    SLUICE_ASSIGN(const bool now, committed());
+    if (!now) return loaded.error();
     return outcome;
   }
   outcome.rows = loaded->rows;

@@ -462,6 +462,36 @@ TEST_F(FullImport, ALostCommitIsDecidedByTheChunkRow) {
   }
 }
 
+// As when the target dies behind the COMMIT and needs some time to start again.
+TEST_F(FullImport, ALostCommitIsDecidedAfterTheTargetWasAwayForAWhile) {
+  both(kTable);
+  fill("t", 12'000);
+  testing::TcpProxy proxy(target().port());
+  Endpoint through = target().endpoint();
+  through.port = proxy.port();
+  through.ssl_mode = SslMode::kDisabled;
+  *spec_.mutable_target() = net::to_proto(through);
+  spec_.set_readers(1);
+  spec_.set_writers(1);
+  spec_.set_throttle_rows_per_second(3000);
+  component_ = std::make_unique<FakeComponent>(spec_);
+  Status status;
+  std::thread import([&] { status = run_full_import(*component_); });
+  EXPECT_TRUE(wait_for_chunks(1));
+  proxy.refuse(true);
+  proxy.when(testing::Direction::kToServer,
+             "\x03"
+             "COMMIT",
+             testing::OnPattern::kLoseAnswer);
+  EXPECT_TRUE(wait_until([&] { return proxy.fired(); }));
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  proxy.refuse(false);
+  import.join();
+  ASSERT_OK(status);
+  EXPECT_EQ(differences(), "");
+  EXPECT_EQ(meta("SUM(row_count)", "chunk", "source_table = 't'"), "12000");
+}
+
 TEST_F(FullImport, ADeadlockVictimIsRetried) {
   both(kTable);
   fill("t", 20'000);
