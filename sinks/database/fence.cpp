@@ -61,6 +61,8 @@ Error cannot_kill(const Registered& row) {
 
 // Kills the connection if it is still the one that registered. False: it is gone.
 Result<bool> kill_if_alive(mysql::Connection& connection, const Registered& row, const std::string& own_user) {
+  // A server that started again gives the same ids, and through a socket every client has the same address.
+  if (row.id == connection.id()) return false;
   SLUICE_ASSIGN(const auto now, listed(connection, std::to_string(row.id)));
   if (now && (now->user != row.user || now->client != row.client)) return false;  // the id was given to another session
   if (!now && row.user == own_user) return false;
@@ -157,6 +159,8 @@ Result<std::unique_ptr<mysql::Connection>> open_registered(const Endpoint& targe
 }
 
 Status end_lost_connection(mysql::Connection& connection, const Owner& owner, uint64_t id) {
+  // The server has started again since and gave the id to this connection: the row is its own by now, and stays.
+  if (id == connection.id()) return {};
   SLUICE_ASSIGN(const Registered me, self(connection));
   SLUICE_ASSIGN(auto found, connection.query("SELECT id, user, client FROM " + sql::table(owner, "connection") +
                                              sql::where_owner(owner) + " AND epoch = " + std::to_string(owner.epoch) +

@@ -124,6 +124,28 @@ TEST_F(Bookkeeping, AnIdThatWasUsedAgainIsLeftAlone) {
   EXPECT_TRUE((*stranger)->exec("DO 1").ok());
 }
 
+// After the server started again the new owner's own connection may have a registered id; through a socket the address
+// does not tell them apart.
+TEST_F(Bookkeeping, NobodyEndsTheOwnConnection) {
+  Endpoint local = server().endpoint();
+  local.socket = server().socket();
+  auto last = mysql::Connection::open(local, options());
+  ASSERT_OK(last);
+  std::string rows;
+  for (uint64_t id = (*last)->id() + 1; id < (*last)->id() + 10; ++id)
+    rows += std::string(rows.empty() ? "" : ", ") + "('" + owner_.project + "', '" + owner_.component + "', 1, " +
+            std::to_string(id) + ", 'sluice', 'localhost')";
+  last->reset();
+  server().sql("INSERT INTO sluice.connection (project, component, epoch, id, user, client) VALUES " + rows);
+  ASSERT_OK(take_over(local, newer()));
+  auto mine = open_registered(local, options(), newer(), *Lease::unlimited());
+  ASSERT_OK(mine);
+  ASSERT_OK(end_lost_connection(**mine, newer(), (*mine)->id()));
+  EXPECT_TRUE((*mine)->exec("DO 1").ok());
+  ASSERT_OK(take_over(local, newer(2)));  // it was still registered
+  EXPECT_FALSE((*mine)->exec("DO 1").ok());
+}
+
 TEST_F(Bookkeeping, TakeOverKillsTheHolderOfTheFenceRow) {
   auto zombie = open(owner_);
   ASSERT_OK(zombie);
