@@ -453,7 +453,7 @@ void Session::publish() {
   }
   if (complete == 0) complete = std::max(watermark_.low_time_us(), caught_up_us_);
   job_.change([&](IncrProgress& progress) {
-    progress.applied = watermark_.low();
+    progress.applied = persisted_;  // a Store that is placed anew begins here: not behind what a restart finds
     progress.complete_until_us = complete;
     progress.caught_up = caught_up;
     progress.source_asked_us = source_asked_us_;
