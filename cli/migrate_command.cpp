@@ -340,7 +340,10 @@ int run_in_work_dir(const MigrateOptions& options, const std::string& work_dir, 
     print_checks(migration.project());
     if (outcome.exit_status == 3) outcome.exit_status = 0;
   }
-  std::cerr << report_text(migration.project(), outcome);
+  if (options.dry_run && outcome.exit_status == 0)
+    std::cout << "no check failed; nothing was changed\n";
+  else
+    std::cerr << report_text(migration.project(), outcome);
   if (!report_path.empty())
     if (Status status = write_report(report_path, report_json(migration.project(), outcome)); !status.ok()) {
       std::cerr << "sluice migrate: " << status.error().to_string() << "\n";

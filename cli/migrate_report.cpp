@@ -80,10 +80,11 @@ std::string report_json(const admin::v1::Project& project, const Outcome& outcom
 }
 
 std::string report_text(const admin::v1::Project& project, const Outcome& outcome) {
-  uint64_t rows = 0, bytes = 0;
-  for (const auto& table : project.tables()) rows += table.rows(), bytes += table.bytes();
+  uint64_t tables = 0, rows = 0, bytes = 0;
+  for (const auto& table : project.tables())
+    tables += table.state() != "VIEW", rows += table.rows(), bytes += table.bytes();
   std::string text = fmt::format("{}: {} tables, {} rows ({:.1f} MiB) copied, {} transactions with {} rows followed\n",
-                                 outcome.status, project.tables_size(), rows, static_cast<double>(bytes) / (1 << 20),
+                                 outcome.status, tables, rows, static_cast<double>(bytes) / (1 << 20),
                                  project.incremental().transactions(), project.incremental().rows());
   for (const auto& table : project.tables())
     if (table.verify() == "DIFFERENT" || table.verify() == "UNSETTLED")

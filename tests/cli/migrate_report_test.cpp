@@ -1,0 +1,73 @@
+// The verdict, the texts and the JSON of `sluice migrate` at its end.
+#include "cli/migrate_report.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace sluice::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+void add_table(admin::v1::Project& project, const char* name, const char* state, const char* verify) {
+  auto& table = *project.add_tables();
+  table.set_source(name);
+  table.set_target(name);
+  table.set_state(state);
+  table.set_verify(verify);
+  table.set_rows(std::string(state) == "VIEW" ? 0 : 5);
+}
+
+admin::v1::Project finished(const char* verification) {
+  admin::v1::Project project;
+  project.set_status("FINISHED");
+  project.set_verification(verification);
+  add_table(project, "a.t", "COPIED", verification);
+  return project;
+}
+
+TEST(MigrateReport, ExitStatusesAreThoseThatScriptsRelyOn) {
+  EXPECT_EQ(judge(finished("EQUAL"), false, true).exit_status, 0);
+  EXPECT_EQ(judge(finished("EQUAL"), false, true).status, "VERIFIED");
+  EXPECT_EQ(judge(finished(""), false, false).status, "COPIED");
+  EXPECT_EQ(judge(finished("DIFFERENT"), false, true).exit_status, 3);
+  EXPECT_EQ(judge(finished("UNSETTLED"), false, true).exit_status, 3);
+  EXPECT_EQ(judge(finished("EQUAL"), true, true).exit_status, 130);
+  admin::v1::Project failed;
+  failed.set_status("FAILED");
+  EXPECT_EQ(judge(failed, false, true).exit_status, 4);
+}
+
+// Asked for and without an answer is not EQUAL.
+TEST(MigrateReport, AVerificationWithoutAnAnswerIsUnsettled) {
+  EXPECT_EQ(judge(finished(""), false, true).status, "UNSETTLED");
+  EXPECT_EQ(judge(finished("RUNNING"), false, true).status, "UNSETTLED");
+  admin::v1::Project project = finished("EQUAL");
+  add_table(project, "a.u", "COPIED", "DIFFERENT");
+  EXPECT_EQ(judge(project, false, true).status, "DIFFERENT");
+}
+
+TEST(MigrateReport, ViewsAreNotCountedAsTables) {
+  admin::v1::Project project = finished("EQUAL");
+  add_table(project, "a.v", "VIEW", "");
+  EXPECT_THAT(report_text(project, {"VERIFIED", 0}), HasSubstr("VERIFIED: 1 tables, 5 rows"));
+}
+
+TEST(MigrateReport, AFailureNamesCodeActionAndHowToGoOn) {
+  admin::v1::Project project;
+  project.set_status("FAILED");
+  auto& error = *project.add_errors();
+  error.set_code("DDL_STOPPED");
+  error.set_position("0-1-9#0");
+  error.set_cause("ALTER TABLE a.t ADD c int");
+  error.set_action("Apply or skip it, then resume.");
+  const std::string text = report_text(project, judge(project, false, true));
+  EXPECT_THAT(text, HasSubstr("error DDL_STOPPED at 0-1-9#0: ALTER TABLE a.t ADD c int\n    Apply or skip it"));
+  EXPECT_THAT(text, HasSubstr("--resume"));
+  EXPECT_THAT(report_text(finished("EQUAL"), {"VERIFIED", 0}), Not(HasSubstr("--resume")));
+  EXPECT_THAT(report_json(project, judge(project, false, true)), HasSubstr("\"code\": \"DDL_STOPPED\""));
+}
+
+}  // namespace
+}  // namespace sluice::cli
