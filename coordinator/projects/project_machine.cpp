@@ -196,7 +196,7 @@ class Round {
     // Without a copy the window is empty: it ends where the log begins.
     if (empty(s_.window_end())) *s_.mutable_window_end() = s_.store_start();
     size_t index = wanted_.components.size();
-    want("incr", cluster::v1::INCR_SYNC);
+    *want("incr", cluster::v1::INCR_SYNC).spec.mutable_start() = s_.store_start();
     const auto* now = status("incr");
     if (now) {
       take_incremental(*now);

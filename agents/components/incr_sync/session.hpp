@@ -98,6 +98,7 @@ class Session {
   // session_ddl.cpp
   Result<bool> run_ddl(LogEvent& event);
   Result<bool> run_statement(const database::DdlEvent& ddl, const Position& end);
+  Result<std::optional<std::vector<TableName>>> absent_tables(const mysql::DdlStatement& statement);
   Result<bool> carry_out(const database::DdlEvent& ddl, const mysql::DdlStatement& statement, const Position& end);
   Result<bool> across_border(const database::DdlEvent& ddl, const mysql::DdlStatement& statement);
   Status drop_tables(const database::DdlEvent& ddl, const std::vector<TableName>& tables);

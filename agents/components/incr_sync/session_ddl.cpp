@@ -96,7 +96,46 @@ Result<bool> Session::run_statement(const database::DdlEvent& ddl, const Positio
     case DdlVerdict::What::kApply:
       break;
   }
+  if (window_) {
+    SLUICE_ASSIGN(const auto absent, absent_tables(statement));
+    if (absent) {
+      if (absent->empty()) return true;
+      SLUICE_TRY(need_copies(*absent, "it was not there when the tables were listed"));
+      return false;
+    }
+  }
   return carry_out(ddl, statement, end);
+}
+
+// Inside the window: a statement about a table that was gone, or had another name, when the tables were listed. Then
+// what the source has of its tables now is copied; none when the statement is about the present tables.
+Result<std::optional<std::vector<TableName>>> Session::absent_tables(const mysql::DdlStatement& statement) {
+  const bool makes = statement.kind == DdlKind::kCreateTable || statement.kind == DdlKind::kCreateTableLike ||
+                     statement.kind == DdlKind::kCreateTableSelect;
+  const auto in_scope = [&](const TableName& name) {
+    return !name.table.empty() && job_.mapping.includes(name.database, name.table);
+  };
+  bool absent = false;
+  SLUICE_ASSIGN(auto* target, target_catalog());
+  for (const auto& table : statement.tables) {
+    if (makes || is_view(statement.kind) || !in_scope(table.source) || windows_.contains(table.source)) continue;
+    const auto found = mysql::read_table(*target, job_.mapping.target_of(table.source.database, table.source.table));
+    if (found.ok()) continue;
+    if (found.error().code() != ErrorCode::NOT_FOUND) return found.error();
+    absent = true;
+  }
+  if (!absent) return std::optional<std::vector<TableName>>();
+  std::vector<TableName> present;
+  SLUICE_ASSIGN(auto* source, source_catalog());
+  for (const auto& table : statement.tables) {
+    for (const TableName& name : {table.source, table.rename_to}) {
+      if (!in_scope(name) || windows_.contains(name)) continue;
+      const auto found = mysql::read_table(*source, name);
+      if (!found.ok() && found.error().code() != ErrorCode::NOT_FOUND) return found.error();
+      if (found.ok()) present.push_back(name);
+    }
+  }
+  return std::optional<std::vector<TableName>>(std::move(present));
 }
 
 Result<bool> Session::carry_out(const database::DdlEvent& ddl, const mysql::DdlStatement& statement,

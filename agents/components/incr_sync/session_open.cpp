@@ -142,10 +142,12 @@ Status Session::recover_rows() {
   return {};
 }
 
-// Nothing was applied yet: the first window's start, else where the project says.
+// Nothing was applied yet: where the project's log begins. That is before the tables were listed, so that the log has
+// the CREATE of every table that is not among them; a table's first window may begin later.
 Status Session::choose_start() {
   start_ = windows_.first_start();
-  if (start_.empty() && job_.context.spec().has_start()) start_ = net::from_proto(job_.context.spec().start());
+  const Position begin = net::from_proto(job_.context.spec().start());
+  if (!begin.empty() && (start_.empty() || compare_in_log(begin, start_) < 0)) start_ = begin;
   return {};
 }
 
