@@ -60,6 +60,22 @@ std::string bar(double share, size_t width) {
   return text;
 }
 
+// As many steps to a line as fit: all of them are to be seen on a narrow terminal too.
+std::string step_lines(const admin::v1::Project& project, size_t width) {
+  std::string text;
+  size_t used = 0;
+  for (const auto& step : project.steps()) {
+    const size_t length = step.name().size() + 2;  // a mark is one character wide
+    if (used > 0 && used + 2 + length > width) {
+      text += '\n';
+      used = 0;
+    }
+    text += fmt::format("{}{} {}", used > 0 ? "  " : "", mark(step.status()), step.name());
+    used += (used > 0 ? 2 : 0) + length;
+  }
+  return text + "\n";
+}
+
 // Cuts to `width` characters, counting UTF-8 sequences as one, so that a line never wraps.
 std::string fit(const std::string& line, size_t width) {
   size_t characters = 0, at = 0;
@@ -112,9 +128,7 @@ std::string MigrateDisplay::table_lines(const admin::v1::Project& project, doubl
 
 std::string MigrateDisplay::bar_block(const admin::v1::Project& project, double now, size_t width) {
   std::string text = fmt::format("sluice migrate  {} → {}\n", source_, target_);
-  std::string steps;
-  for (const auto& step : project.steps()) steps += fmt::format("{} {}  ", mark(step.status()), step.name());
-  text += steps + "\n";
+  text += step_lines(project, width);
   const auto& totals = project.totals();
   const Rate rate = measure("", totals.rows(), totals.bytes(), now);
   const auto rows = static_cast<double>(totals.rows()), estimated = static_cast<double>(totals.rows_estimated());

@@ -101,11 +101,14 @@ void hide_password(int argc, char** argv) {
 Result<Endpoint> read_endpoint(const std::string& url, const char* side, const char* variable) {
   auto endpoint = Endpoint::parse_url(url);
   if (!endpoint.ok()) return endpoint.error().prefixed(side);
-  const char* password = std::getenv(variable);
+  char* password = std::getenv(variable);
   // The work directory becomes the current folder later: paths must not depend on it.
   for (std::string* path : {&endpoint->socket, &endpoint->ssl_ca, &endpoint->ssl_cert, &endpoint->ssl_key})
     if (!path->empty()) *path = std::filesystem::absolute(*path).string();
-  if (endpoint->password.empty() && password != nullptr) endpoint->password = Secret(password);
+  if (password == nullptr) return endpoint;
+  if (endpoint->password.empty()) endpoint->password = Secret(password);
+  // Taking the variable away leaves its text where /proc/PID/environ shows it.
+  std::memset(password, '*', std::strlen(password));
   return endpoint;
 }
 

@@ -1,0 +1,132 @@
+// A password that is given to `sluice migrate` is seen by nobody: no command line, no environment of a process that it
+// starts, no log, report, file of the work directory or table of the meta database holds it.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <thread>
+
+#include "tests/support/mariadb.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/temp_dir.hpp"
+#include "tests/support/wait.hpp"
+#include "tests/support/workload.hpp"
+
+namespace sluice::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::minutes;
+
+constexpr char kCanary[] = "kanarienvogel-7391";
+
+// Looks at all processes of the machine, again and again.
+class ProcessWatch {
+ public:
+  explicit ProcessWatch(pid_t command) : command_(command) {
+    thread_ = std::thread([this] {
+      const auto begun = std::chrono::steady_clock::now();
+      while (!over_) {
+        // Its own arguments and environment are cleaned first of all, but not before it runs.
+        look(std::chrono::steady_clock::now() - begun > std::chrono::milliseconds(1500));
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      }
+    });
+  }
+  std::map<std::string, std::string> end() {
+    over_ = true;
+    if (thread_.joinable()) thread_.join();
+    return found_;
+  }
+  ~ProcessWatch() { end(); }
+  size_t looked_at() const { return seen_.size(); }
+
+ private:
+  void look(bool at_the_command) {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator("/proc", error)) {
+      const std::string name = entry.path().filename();
+      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+      if (std::stoi(name) == command_ && !at_the_command) continue;
+      for (const char* file : {"cmdline", "environ"}) {
+        const std::string text = read_text_file(entry.path() / file);
+        if (text.find(kCanary) != std::string::npos) found_[name + "/" + file] = text.substr(0, 300);
+        if (text.find("component") != std::string::npos) seen_[name] = text;
+      }
+    }
+  }
+  const pid_t command_;
+  std::atomic<bool> over_{false};
+  std::map<std::string, std::string> found_, seen_;
+  std::thread thread_;
+};
+
+class Secrets : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    workload.create();
+    for (MariaDbServer* server : {&source, &target})
+      server->sql(std::string("CREATE USER canary@'%' IDENTIFIED BY '") + kCanary +
+                  "'; GRANT ALL ON *.* TO canary@'%'");
+  }
+  void expect_nowhere(bool in_url) {
+    const auto url = [&](const MariaDbServer& server) {
+      return "mysql://canary" + (in_url ? std::string(":") + kCanary : "") +
+             "@127.0.0.1:" + std::to_string(server.port());
+    };
+    ProcessOptions options;
+    options.program = std::getenv("SLUICE_BIN");
+    options.args = {"migrate",    url(source),         url(target), "--include", "app.*",
+                    "--work-dir", folder.file("work"), "--follow",  "--report",  folder.file("report")};
+    if (!in_url) options.env = {{"SLUICE_SOURCE_PASSWORD", kCanary}, {"SLUICE_TARGET_PASSWORD", kCanary}};
+    options.stdout_file = options.stderr_file = folder.file("output");
+    auto process = ChildProcess::start(options);
+    ProcessWatch watch(process.pid());
+    const auto verified = [&] {
+      return !process.running() || read_text_file(options.stdout_file).find("verified app.bank") != std::string::npos;
+    };
+    EXPECT_TRUE(wait_until(verified, minutes(2)));
+    source.sql("INSERT INTO app.bank VALUES (1000, 1)");
+    process.signal(SIGINT);
+    EXPECT_EQ(process.wait(minutes(2)), 0) << read_text_file(options.stdout_file);
+    for (const auto& [place, text] : watch.end()) ADD_FAILURE() << "/proc/" << place << ": " << text;
+    EXPECT_GE(watch.looked_at(), 5U);
+    expect_no_file_holds_it();
+    expect_no_table_holds_it();
+  }
+  void expect_no_file_holds_it() {
+    size_t files = 0;
+    for (const auto& entry : fs::recursive_directory_iterator(folder.path())) {
+      if (!entry.is_regular_file()) continue;
+      ++files;
+      const std::string text = read_text_file(entry.path());
+      EXPECT_EQ(text.find(kCanary), std::string::npos) << entry.path();
+    }
+    EXPECT_GT(files, 10U);
+    struct stat status {};
+    for (const char* secret : {"work/coordinator/master.key", "work/coordinator/admin.token"}) {
+      ASSERT_EQ(stat(folder.file(secret).c_str(), &status), 0) << secret;
+      EXPECT_EQ(status.st_mode & 0777, 0600U) << secret;
+    }
+  }
+  void expect_no_table_holds_it() {
+    for (const auto& table : target.query("SHOW TABLES FROM sluice"))
+      for (const auto& row : target.query("SELECT * FROM sluice.`" + *table[0] + "`"))
+        for (const auto& cell : row) EXPECT_EQ(cell.value_or("").find(kCanary), std::string::npos) << *table[0];
+  }
+
+  TempDir folder{"sluice-secrets"};
+  MariaDbServer source{{.server_id = 1}};
+  MariaDbServer target{{.server_id = 2}};
+  Workload workload{source, {.rows = 300}};
+};
+
+TEST_F(Secrets, APasswordInTheUrl) { expect_nowhere(true); }
+
+TEST_F(Secrets, APasswordInTheEnvironment) { expect_nowhere(false); }
+
+}  // namespace
+}  // namespace sluice::testing
