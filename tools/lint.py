@@ -22,6 +22,7 @@ MAY_INCLUDE = {
 }
 GENERATED = "sluice/"  # protocol code: by all but core (core/net excepted)
 INCLUDE = re.compile(r'^\s*#include\s+["<]([^">]+)[">]')
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK|placeholder|not implemented)\b")
 SOURCES = ("*.cpp", "*.hpp", "*.proto", "*.py", "*.cmake", "*.md")
 
 
@@ -58,6 +59,12 @@ def check_includes(name, text, findings):
             findings.append(f"{where}: heavy header {header} in a header")
 
 
+def check_words(name, text, findings):
+    for number, line in enumerate(text.split("\n"), 1):
+        if UNFINISHED.search(line):
+            findings.append(f"{name}:{number}: unfinished work")
+
+
 def check_text(name, text, findings):
     lines = text.split("\n")
     if len(lines) > LINES_MAX:
@@ -65,8 +72,7 @@ def check_text(name, text, findings):
     for number, line in enumerate(lines, 1):
         if len(line) > COLUMNS_MAX:
             findings.append(f"{name}:{number}: longer than {COLUMNS_MAX} columns")
-        if re.search(r"\b(TODO|FIXME|XXX)\b", line):
-            findings.append(f"{name}:{number}: unfinished work")
+    check_words(name, text, findings)
     if name.endswith(".hpp") and "using namespace" in text:
         findings.append(f"{name}: using namespace in a header")
 
@@ -90,6 +96,9 @@ def main():
         if name.split("/")[0] not in ("tests", "bench"):
             check_includes(name, text, findings)
         check_text(name, text, findings)
+    for name in files("*.proto", "*.py", "*.cmake", "*CMakeLists.txt", "dev", ".ci/run"):
+        if name != "tools/lint.py":
+            check_words(name, (ROOT / name).read_text(), findings)
     if sources:
         result = subprocess.run(["clang-format-14", "--dry-run", "-Werror", *sources], cwd=ROOT, capture_output=True,
                                 text=True)
