@@ -21,7 +21,7 @@ namespace {
 constexpr char kProcesses[] = "processes";
 constexpr size_t kDeathsMax = 5;
 constexpr std::chrono::seconds kDeathWindow{60};
-constexpr std::chrono::seconds kStopPatience{20};
+constexpr std::chrono::seconds kStopPatience{20}, kKillPatience{10};
 
 Error io_error(const std::string& what, const std::string& path) {
   const ErrorCode code = errno == ENOSPC ? ErrorCode::DISK_FULL : ErrorCode::IO_ERROR;
@@ -125,12 +125,26 @@ Status LocalCluster::write_processes() const {
   return rename("processes.new", kProcesses) == 0 ? Status() : Status(io_error("cannot write", kProcesses));
 }
 
+// The child begins when its pid is written down: whoever resumes after a kill of this process finds all that run.
 Status LocalCluster::spawn(Child& child) {
+  int gate[2];
+  if (pipe2(gate, O_CLOEXEC) != 0) return io_error("cannot start a process", child.name);
   const pid_t pid = fork();
-  if (pid < 0) return io_error("cannot start a process", child.name);
-  if (pid == 0) exec_child(child.arguments, child.name + ".log");
-  child.pid = pid;
-  return write_processes();
+  if (pid == 0) {
+    close(gate[1]);
+    char go = 0;
+    if (read(gate[0], &go, 1) != 1) _exit(127);
+    exec_child(child.arguments, child.name + ".log");
+  }
+  close(gate[0]);
+  Status written = pid < 0 ? Status(io_error("cannot start a process", child.name)) : Status();
+  if (pid > 0) {
+    child.pid = pid;
+    written = write_processes();
+  }
+  if (written.ok() && write(gate[1], "g", 1) != 1) written = io_error("cannot start a process", child.name);
+  close(gate[1]);  // without the word the child ends
+  return written;
 }
 
 Status LocalCluster::start() {
@@ -164,6 +178,8 @@ void LocalCluster::stop() {
     const BootTime deadline = system_clock().boot_time() + kStopPatience;
     while (waitpid(child->pid, nullptr, WNOHANG) == 0) {
       if (system_clock().boot_time() >= deadline) kill(child->pid, SIGKILL);
+      if (system_clock().boot_time() >= deadline + kKillPatience)
+        break;  // it hangs in the kernel; --resume looks again
       poll(nullptr, 0, 10);
     }
     child->pid = 0;

@@ -31,6 +31,7 @@ using Json = nlohmann::ordered_json;
 constexpr char kProjectFile[] = "project.json";
 constexpr int kPeriodMs = 200;
 constexpr std::chrono::seconds kStartPatience{30};
+constexpr std::chrono::seconds kAnswerPatience{20};  // for the coordinator's word that it stops
 constexpr std::chrono::seconds kStopPatience{60};
 
 std::atomic<int> interrupts{0};
@@ -215,7 +216,7 @@ class Migration {
     if (present->status() == "INIT") return client_->start_project(work_.project_id);
     admin::v1::ResumeProjectRequest request;
     request.set_id(work_.project_id);
-    request.set_again(present->status() == "FINISHED");
+    request.set_again(true);  // also when the project had just come to its end as the command was killed
     request.set_run_mode(options_.follow ? "FOLLOW" : "ONCE");
     return client_->resume_project(request);
   }
@@ -244,12 +245,14 @@ class Migration {
   // --follow: the first interrupt finishes, the second stops. --once: the first stops.
   Status obey_interrupts(BootTime& stop_deadline) {
     const int wanted = interrupts.load();
-    if (wanted >= 1 && options_.follow && !finishing_) {
+    if (wanted >= 1 && options_.follow && !finishing_ && !interrupted()) {
       SLUICE_TRY(client_->finish_project(work_.project_id));
       finishing_ = true;
       display_.note("Finishing: draining to the source's present position. Interrupt again to stop at once.");
     }
     if (interrupted() && !stopping_) {
+      // Also when the coordinator is frozen the command ends; a kill is as good as a stop for what --resume finds.
+      if (stop_deadline == BootTime::max()) stop_deadline = system_clock().boot_time() + kAnswerPatience;
       SLUICE_TRY(client_->stop_project(work_.project_id));
       stopping_ = true;
       stop_deadline = system_clock().boot_time() + kStopPatience;
@@ -332,6 +335,14 @@ int run_in_work_dir(const MigrateOptions& options, const std::string& work_dir, 
   auto cluster = LocalCluster::open(work_dir);
   if (!cluster.ok()) {
     std::cerr << "sluice migrate: " << cluster.error().to_string() << "\n  " << cluster.error().action() << "\n";
+    Outcome outcome{"FAILED", 4};
+    outcome.source = options.source.display();
+    outcome.target = options.target.display();
+    outcome.started = outcome.finished = iso_time_now();
+    outcome.errors.push_back(cluster.error());
+    if (!report_path.empty())
+      if (Status status = write_report(report_path, report_json({}, outcome)); !status.ok())
+        std::cerr << "sluice migrate: " << status.error().to_string() << "\n";
     return 4;
   }
   Migration migration(options, *cluster);

@@ -1,0 +1,97 @@
+// The command ends when it is told to, whatever its processes do, and leaves a report and a work directory that goes
+// on.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tests/support/compare.hpp"
+#include "tests/support/mariadb.hpp"
+#include "tests/support/migrate_run.hpp"
+#include "tests/support/wait.hpp"
+#include "tests/support/workload.hpp"
+
+namespace sluice::testing {
+namespace {
+
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+class Interrupt : public ::testing::Test {
+ protected:
+  void SetUp() override { workload.create(); }
+  void expect_resume_succeeds() {
+    run.start({"--include", "app.*", "--resume"});
+    const auto ended = run.wait(minutes(4));
+    ASSERT_TRUE(ended.has_value()) << run.logs();
+    EXPECT_EQ(*ended, 0) << run.logs();
+    EXPECT_TRUE(compare_databases(source, target, {"app"}).empty());
+  }
+
+  MariaDbServer source{{.server_id = 1}};
+  MariaDbServer target{{.server_id = 2}};
+  Workload workload{source, {.rows = 300}};
+  MigrateRun run{source, target};
+};
+
+TEST_F(Interrupt, AFrozenCoordinatorDoesNotHoldTheCommand) {
+  run.start({"--include", "app.*", "--follow"});
+  ASSERT_TRUE(wait_until([&] { return run.find("component incr_sync") > 0; }, minutes(1))) << run.logs();
+  const pid_t coordinator = run.find("sluice coordinator");
+  ASSERT_GT(coordinator, 0);
+  ASSERT_EQ(::kill(coordinator, SIGSTOP), 0);
+  run.interrupt();
+  std::this_thread::sleep_for(seconds(1));  // two signals, not one
+  run.interrupt();
+  const auto ended = run.wait(minutes(2));
+  ASSERT_TRUE(ended.has_value()) << run.logs();
+  EXPECT_EQ(*ended, 130) << run.logs();
+  EXPECT_EQ(run.report_value("status"), "INTERRUPTED");
+  EXPECT_TRUE(wait_until([&] { return run.processes().empty(); }, seconds(15)));
+  expect_resume_succeeds();
+}
+
+TEST_F(Interrupt, AWorkDirectoryInUseIsReported) {
+  std::filesystem::create_directories(run.work_dir());
+  const int lock = ::open((run.work_dir() + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  ASSERT_EQ(::flock(lock, LOCK_EX), 0);
+  run.start({"--include", "app.*"});
+  auto ended = run.wait(minutes(1));
+  ASSERT_TRUE(ended.has_value());
+  EXPECT_EQ(*ended, 4);
+  const auto report = nlohmann::json::parse(run.report(), nullptr, false);
+  ASSERT_FALSE(report.is_discarded());
+  EXPECT_EQ(report["status"], "FAILED");
+  ASSERT_EQ(report["errors"].size(), 1U);
+  EXPECT_EQ(report["errors"][0]["code"], "WORK_DIR_IN_USE");
+  ::close(lock);
+  run.start({"--include", "app.*"});
+  ended = run.wait(minutes(4));
+  ASSERT_TRUE(ended.has_value()) << run.logs();
+  EXPECT_EQ(*ended, 0) << run.logs();
+}
+
+// Killed at any moment around its end, the command goes on with --resume.
+TEST_F(Interrupt, KilledAroundItsEndItIsResumed) {
+  run.start({"--include", "app.*"});
+  ASSERT_TRUE(wait_until([&] { return run.output().find("FULL_VERIFIER") != std::string::npos; }, minutes(2)))
+      << run.logs();
+  for (int round = 0; round < 4; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300 * (round + 1)));
+    run.kill9();
+    run.start({"--include", "app.*", "--resume"});
+    ASSERT_TRUE(wait_until([&] { return !run.running() || run.find("sluice agent") > 0; }, seconds(20)));
+  }
+  const auto ended = run.wait(minutes(4));
+  ASSERT_TRUE(ended.has_value()) << run.logs();
+  EXPECT_EQ(*ended, 0) << run.logs();
+  EXPECT_TRUE(compare_databases(source, target, {"app"}).empty());
+}
+
+}  // namespace
+}  // namespace sluice::testing
