@@ -45,7 +45,7 @@ void declare(CLI::App& app, MigrateOptions& o, RawOptions& raw) {
   auto* once = app.add_flag("--once", raw.once, "end when the target equals the source (default)");
   app.add_flag("--follow", o.follow, "go on following after the verification until Ctrl-C")->excludes(once);
   app.add_flag("--resume", o.resume, "continue the project in the work directory");
-  app.add_flag("--dry-run", o.dry_run, "check and show the plan, change nothing");
+  app.add_flag("--dry-run", o.dry_run, "only run the named checks, change nothing");
   app.add_flag("--cleanup", o.cleanup, "remove the work directory and the meta database of an ended project");
   app.add_option("--progress", raw.progress, "auto, bar, plain, json or none")->capture_default_str();
   app.add_option("--report", o.report, "write the report to this file (JSON)");

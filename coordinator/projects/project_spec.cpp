@@ -292,7 +292,7 @@ Status validate_project(const admin::v1::CreateProjectRequest& request) {
   SLUICE_TRY(one_of("onConflict", request.on_conflict(), {"stop", "overwrite", "skip"}));
   SLUICE_TRY(one_of("onDdl", request.on_ddl(), {"apply", "stop", "skip"}));
   SLUICE_TRY(one_of("speed", request.speed(), {"STEADY", "NORMAL", "FAST"}));
-  SLUICE_TRY(in_range("memoryBytes", request.memory_bytes() != 0, request.memory_bytes(), 64 << 20, int64_t(1) << 42));
+  SLUICE_TRY(in_range("memoryBytes", request.memory_bytes() != 0, request.memory_bytes(), 16 << 20, int64_t(1) << 42));
   SLUICE_TRY(check_full(request));
   SLUICE_TRY(check_incremental(request));
   SLUICE_TRY(check_other_configs(request));

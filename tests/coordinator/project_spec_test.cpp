@@ -126,6 +126,14 @@ TEST(ProjectSpec, WrongValuesAreInvalidAndNamed) {
   EXPECT_EQ(refusal([](Request& r) { r.mutable_transfer_mapping()->set_mode("SPECIFIC"); }).object(),
             "transferMapping.databases");
   EXPECT_EQ(refusal([](Request& r) { r.add_include("nodot"); }).object(), "transferMapping");
+  EXPECT_EQ(refusal([](Request& r) { r.set_memory_bytes((16 << 20) - 1); }).object(), "memoryBytes");
+}
+
+// The least that `sluice migrate --memory` takes.
+TEST(ProjectSpec, SixteenMebibytesAreEnough) {
+  Request request = good();
+  request.set_memory_bytes(16 << 20);
+  EXPECT_TRUE(validate_project(request).ok());
 }
 
 TEST(ProjectSpec, NullsFalseAndZeroAreNotAskedFor) {
