@@ -194,12 +194,12 @@ TEST_F(Cluster, TwoAgentsShareTheWorkAndOneIsKilled) {
   expect_following(1000);
   EXPECT_TRUE(wait_until([&] { return nodes_in_use().size() == 2; }, seconds(30))) << describe().dump(1);
   std::string lost;
-  ASSERT_TRUE(wait_until([&] { return !(lost = node_of("INCR_SYNC")).empty(); }, minutes(1))) << describe().dump(1);
+  ASSERT_TRUE(wait_until([&] { return !(lost = node_of("incr_sync")).empty(); }, minutes(1))) << describe().dump(1);
   agents[lost].kill9();
   // Promised within 20 s; asserted at three times that.
   ASSERT_TRUE(wait_until(
       [&] {
-        const std::string now = node_of("INCR_SYNC");
+        const std::string now = node_of("incr_sync");
         return !now.empty() && now != lost;
       },
       seconds(60)))
@@ -214,7 +214,7 @@ TEST_F(Cluster, AFrozenNodeLosesItsComponents) {
   create_and_start();
   expect_following(1000);
   std::string frozen;
-  ASSERT_TRUE(wait_until([&] { return !(frozen = node_of("INCR_SYNC")).empty(); }, minutes(1))) << describe().dump(1);
+  ASSERT_TRUE(wait_until([&] { return !(frozen = node_of("incr_sync")).empty(); }, minutes(1))) << describe().dump(1);
   const auto all = components("");
   agents[frozen].signal(SIGSTOP);
   std::vector<pid_t> stopped;
@@ -228,7 +228,7 @@ TEST_F(Cluster, AFrozenNodeLosesItsComponents) {
   EXPECT_FALSE(stopped.empty());
   ASSERT_TRUE(wait_until(
       [&] {
-        const std::string now = node_of("INCR_SYNC");
+        const std::string now = node_of("incr_sync");
         return !now.empty() && now != frozen;
       },
       seconds(60)))
