@@ -1,6 +1,7 @@
 #include "agents/components/full_import/full_import.hpp"
 
 #include <charconv>
+#include <set>
 
 #include "agents/components/full_import/import_actor.hpp"
 #include "core/log.hpp"
@@ -42,6 +43,19 @@ Result<PlannedTable> wanted_table(std::string text, const TableMapping& mapping)
   return table;
 }
 
+// Tables that Struct-Transfer made, or that were being copied, and that the source has no more: each gets its end, or
+// whoever follows the log would wait for their copies for ever.
+Status add_unlisted(const ImportSettings& settings, std::vector<PlannedTable>& tables) {
+  SLUICE_ASSIGN(auto target, mysql::Connection::open(settings.target, {}));
+  SLUICE_ASSIGN(const auto rows, database::read_tables(*target, settings.owner));
+  std::set<TableName> listed;
+  for (const auto& table : tables) listed.insert(table.source);
+  for (const auto& row : rows)
+    if (row.state != database::TableState::kCopied && !listed.contains(row.source))
+      tables.push_back({row.source, row.target, 0, 0});
+  return {};
+}
+
 // The tables of the source in scope, or those that the specification names, with estimates where the source has them.
 Result<std::vector<PlannedTable>> tables_of(const ImportSettings& settings, const cluster::v1::ComponentSpec& spec) {
   mysql::ConnectOptions options;
@@ -66,6 +80,7 @@ Result<std::vector<PlannedTable>> tables_of(const ImportSettings& settings, cons
     table.rows_estimated = estimates[table.source];
     tables.push_back(std::move(table));
   }
+  if (spec.tables_size() == 0) SLUICE_TRY(add_unlisted(settings, tables));
   return tables;
 }
 
