@@ -37,6 +37,8 @@ struct TcpProxy::Link {
   std::string waiting[2];  // read, not yet written, per direction
   std::string tail[2];     // the last bytes that passed, for patterns over two reads
   bool swallow = false;    // nothing more goes to the client
+  bool held = false;       // what goes to the server waits
+  bool waits(int direction) const { return held && direction == 0; }
   bool open() const { return fd[0] >= 0 || fd[1] >= 0; }
   void cut() {
     close_fd(fd[0]);
@@ -88,6 +90,14 @@ void TcpProxy::hold(Direction direction, bool on) {
   wake();
 }
 
+void TcpProxy::release() {
+  {
+    std::lock_guard lock(mutex_);
+    for (auto& link : links_) link.held = false;
+  }
+  wake();
+}
+
 void TcpProxy::cut_all() {
   {
     std::lock_guard lock(mutex_);
@@ -116,7 +126,7 @@ void TcpProxy::run() {
         for (int d = 0; d < 2; ++d) {
           if (link.fd[d] < 0) continue;
           short events = link.waiting[d].size() < kWaitingMax ? POLLIN : 0;
-          if (!link.waiting[1 - d].empty() && !hold_[1 - d]) events |= POLLOUT;
+          if (!link.waiting[1 - d].empty() && !hold_[1 - d] && !link.waits(1 - d)) events |= POLLOUT;
           fds.push_back({link.fd[d], events, 0});
           owners.emplace_back(&link, d);
         }
@@ -208,10 +218,13 @@ bool TcpProxy::apply_rules(Link& link, Direction direction, std::string& bytes) 
     bytes.clear();
     flush(link, direction);
     link.cut();
+  } else if (action == OnPattern::kHoldRequest) {
+    link.held = true;
   } else {
+    if (action == OnPattern::kLoseRequest) bytes.clear();
     link.swallow = true;
     link.waiting[1].clear();
-    if (action == OnPattern::kLoseAnswer) close_fd(link.fd[0]);
+    if (action != OnPattern::kSwallowAnswer) close_fd(link.fd[0]);
   }
   return false;
 }
@@ -220,7 +233,7 @@ void TcpProxy::flush(Link& link, Direction direction) {
   const int d = index(direction);
   int& out = link.fd[1 - d];
   auto& waiting = link.waiting[d];
-  while (out >= 0 && !waiting.empty() && !hold_[d]) {
+  while (out >= 0 && !waiting.empty() && !hold_[d] && !link.waits(d)) {
     const ssize_t count = send(out, waiting.data(), waiting.size(), MSG_NOSIGNAL);
     if (count < 0) {
       if (errno != EAGAIN && errno != EINTR) link.cut();

@@ -20,6 +20,8 @@ enum class OnPattern {
   kCutAfter,       // the pattern is forwarded, then both sides are closed
   kLoseAnswer,     // forwarded; the client's side is closed at once, the server's side stays open until cut_all()
   kSwallowAnswer,  // forwarded; both sides stay open, nothing more reaches the client
+  kLoseRequest,    // not forwarded; the client's side is closed at once, the server's side stays open until cut_all()
+  kHoldRequest,    // it and what comes after it on this connection wait in the proxy until release()
 };
 
 class TcpProxy {
@@ -38,6 +40,7 @@ class TcpProxy {
   void when(Direction direction, const std::string& pattern, OnPattern action);
   bool fired() const { return fired_; }     // a one-shot rule was used
   void hold(Direction direction, bool on);  // bytes wait in the proxy
+  void release();                           // what kHoldRequest holds goes on
   void refuse(bool on) { refuse_ = on; }    // new connections are closed at once
   void cut_all();
   uint64_t forwarded(Direction direction) const { return forwarded_[index(direction)]; }

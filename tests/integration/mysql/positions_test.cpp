@@ -109,6 +109,34 @@ TEST_F(PositionsTest, PreparedXaKeepsPositionsAway) {
   committer.join();
 }
 
+// The binlog holds a transaction that no SELECT sees yet: a master that waits for a replica between the two makes the
+// gap as long as the test wants it.
+TEST_F(PositionsTest, WhatIsInTheLogButNotSeenYetIsBehindTheVisiblePosition) {
+  MariaDbServer server({.server_id = 8});
+  server.sql(
+      "CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY); INSERT INTO d.t VALUES (1);"
+      "SET GLOBAL rpl_semi_sync_master_wait_point = 'AFTER_SYNC'; SET GLOBAL rpl_semi_sync_master_wait_no_slave = 1;"
+      "SET GLOBAL rpl_semi_sync_master_timeout = 60000; SET GLOBAL rpl_semi_sync_master_enabled = 1");
+  auto connection = std::move(Connection::open(server.endpoint(), {})).value();
+  const auto before = end_position(*connection).value();
+  auto writer = std::move(Connection::open(server.endpoint(), {})).value();
+  std::thread waiting([&] { EXPECT_TRUE(writer->exec("INSERT INTO d.t VALUES (2)").ok()); });
+  EXPECT_TRUE(sluice::testing::wait_until([&] { return end_position(*connection).value() != before; }));
+  EXPECT_EQ(connection->query_value("SELECT COUNT(*) FROM d.t").value(), "1");
+  const auto visible = visible_position(*connection, 1s);
+  const auto snapshot = open_snapshot(*connection);
+  const auto rows = connection->query_value("SELECT COUNT(*) FROM d.t");
+  EXPECT_TRUE(connection->exec("COMMIT").ok());
+  server.sql("SET GLOBAL rpl_semi_sync_master_enabled = 0");
+  waiting.join();
+  ASSERT_TRUE(visible.ok()) << visible.error().to_string();
+  ASSERT_TRUE(snapshot.ok()) << snapshot.error().to_string();
+  EXPECT_EQ(*visible, before);
+  EXPECT_EQ(*snapshot, before);
+  EXPECT_EQ(rows.value(), "1");
+  EXPECT_EQ(visible_position(*connection, 1s).value(), end_position(*connection).value());
+}
+
 TEST_F(PositionsTest, TimeIsTheServers) {
   const auto time = server_time_us(*connection_);
   ASSERT_TRUE(time.ok());
