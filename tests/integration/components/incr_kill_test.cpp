@@ -164,5 +164,73 @@ TEST_F(IncrKillTest, TheStoreMoves) {
   expect_equal();
 }
 
+Endpoint through(const testing::TcpProxy& proxy) {
+  Endpoint endpoint = target_server().endpoint();
+  endpoint.host = "127.0.0.1";
+  endpoint.socket.clear();
+  endpoint.port = proxy.port();
+  endpoint.ssl_mode = SslMode::kDisabled;
+  return endpoint;
+}
+
+// The answer of a COMMIT is lost, or the COMMIT itself, with the first session closed and with it still open: the rows
+// decide, and nothing is applied twice or not at all. Equal rows of a table without a key would show it.
+TEST_F(IncrKillTest, LostCommitsAreDecidedByTheRows) {
+  both("CREATE TABLE app.k (a INT, b VARCHAR(10))");
+  start_store();
+  testing::TcpProxy proxy(target_server().port());
+  start_incr(1, [&](cluster::v1::ComponentBoot& boot) {
+    *boot.mutable_spec()->mutable_target() = net::to_proto(through(proxy));
+  });
+  int rows = 0;
+  for (int round = 0; round < 3; ++round) {
+    for (const auto action : {testing::OnPattern::kLoseAnswer, testing::OnPattern::kCutAfter,
+                              testing::OnPattern::kCutBefore, testing::OnPattern::kLoseRequest}) {
+      SCOPED_TRACE("round " + std::to_string(round) + " action " + std::to_string(static_cast<int>(action)));
+      proxy.when(testing::Direction::kToServer,
+                 "\x03"
+                 "COMMIT",
+                 action);
+      for (int i = 0; i < 5; ++i) source("INSERT INTO k VALUES (1, 'twin'), (1, 'twin')");
+      rows += 10;
+      ASSERT_TRUE(wait_until([&] { return proxy.fired(); }));
+      ASSERT_TRUE(wait_until(
+          [&] { return target_server().query_value("SELECT COUNT(*) FROM app.k") == std::to_string(rows); }, 60s))
+          << target_server().query_value("SELECT COUNT(*) FROM app.k") << " of " << rows;
+    }
+  }
+  source("DELETE FROM k LIMIT 7");
+  drain();
+  expect_equal();
+}
+
+// A process of the old epoch has sent its TRUNCATE, but it arrives late: after the new owner has emptied the table at
+// the same place of the log and filled it again.
+TEST_F(IncrKillTest, AStatementThatIsUnderWayDoesNotArriveAfterTheTakeOver) {
+  both("CREATE TABLE app.t (id INT PRIMARY KEY, v INT)");
+  start_store();
+  testing::TcpProxy proxy(target_server().port());
+  const pid_t old = spawn_incr(1, through(proxy));
+  source("INSERT INTO t VALUES (1, 1)");
+  ASSERT_TRUE(wait_until([&] { return target_server().query_value("SELECT COUNT(*) FROM app.t") == "1"; }));
+  proxy.when(testing::Direction::kToServer,
+             "\x03"
+             "/*",  // the statement begins with the project's comment
+             testing::OnPattern::kHoldRequest);
+  source("TRUNCATE TABLE t; INSERT INTO t VALUES (2, 2), (3, 3)");
+  ASSERT_TRUE(wait_until([&] { return proxy.fired(); }));
+  kill(old, SIGSTOP);
+  EXPECT_EQ(target_server().query_value("SELECT GROUP_CONCAT(id) FROM app.t"), "1");
+  start_incr(2);
+  ASSERT_TRUE(wait_until([&] { return target_server().query_value("SELECT COUNT(*) FROM app.t") == "2"; }, 60s));
+  proxy.release();
+  kill(old, SIGCONT);
+  EXPECT_EQ(reap(old), 9);  // STALE_EPOCH
+  source("INSERT INTO t VALUES (4, 4)");
+  drain();
+  expect_equal();
+  EXPECT_EQ(target_server().query_value("SELECT GROUP_CONCAT(id ORDER BY id) FROM app.t"), "2,3,4");
+}
+
 }  // namespace
 }  // namespace sluice::agents
