@@ -42,8 +42,15 @@ void LogEvents::cut() {
   next.commit_time_us = open_.commit_time_us;
   next.first_piece = false;
   open_.last_piece = false;
+  name_ddl();
   ready_.push_back(std::move(open_));
   open_ = std::move(next);
+}
+
+// Without GTIDs a transaction has no name before its end; then the statements of a first piece have none either.
+void LogEvents::name_ddl() {
+  if (open_.id.empty()) return;
+  for (size_t i = 0; i < open_.ddl.size(); ++i) open_.ddl[i].position = open_.id + "#" + std::to_string(i);
 }
 
 Status LogEvents::add(const Ddl& ddl) {
@@ -61,7 +68,7 @@ Status LogEvents::add(const Commit& commit) {
   if (!commit.gtid.empty()) open_.id = commit.gtid;
   if (open_.id.empty()) open_.id = open_.end.file + ":" + std::to_string(open_.end.offset);
   if (commit.commit_time_us != 0) open_.commit_time_us = commit.commit_time_us;
-  for (size_t i = 0; i < open_.ddl.size(); ++i) open_.ddl[i].position = open_.id + "#" + std::to_string(i);
+  name_ddl();
   ready_.push_back(std::exchange(open_, {}));
   return {};
 }

@@ -48,6 +48,7 @@ class LogEvents {
   Status add(const Commit& commit);
   Status add(const Heartbeat& heartbeat);
   void hold_batch();
+  void name_ddl();
   void cut();
 
   const uint64_t piece_bytes_;

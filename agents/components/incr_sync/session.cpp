@@ -295,6 +295,10 @@ Result<bool> Session::stream_piece(LogEvent& event) {
   if (flying_ > 0 || !scheduler_.empty()) return false;
   if (event.first_piece && streaming_) return false;
   if (event.first_piece) SLUICE_TRY(place_large_transaction(event));
+  if (!event.ddl.empty()) {
+    SLUICE_ASSIGN(const bool done, run_ddl(event));
+    if (!done) return false;
+  }
   auto transaction = std::make_shared<database::Transaction>();
   transaction->id = event.id;
   transaction->end = event.end;

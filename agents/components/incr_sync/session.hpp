@@ -96,6 +96,7 @@ class Session {
   Status become_strict();
 
   // session_ddl.cpp
+  Status check_large(const LogEvent& event) const;
   Result<bool> run_ddl(LogEvent& event);
   Result<bool> run_statement(const database::DdlEvent& ddl, const Position& end);
   Result<std::optional<std::vector<TableName>>> absent_tables(const mysql::DdlStatement& statement);

@@ -176,5 +176,25 @@ TEST_F(CopiedTest, ATableThatWasDroppedBeforeItsCopyHoldsNobodyUp) {
   expect_equal();
 }
 
+// More rows than are kept at once: the definition comes with the first piece.
+TEST_F(CopiedTest, ALargeCreateTableSelectIsFollowed) {
+  source("CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1)");
+  target_server().sql("DROP DATABASE app");
+  start_store();
+  run_struct("tables", cluster::v1::TABLES);
+  window_end_ = run_copy("full", {});
+  start_incr(
+      1, [](cluster::v1::ComponentBoot& boot) { boot.mutable_spec()->set_memory_bytes(24 << 20); },
+      [&](ComponentDesired& desired) {
+        *desired.mutable_window_end() = net::to_proto(window_end_);
+        desired.set_follow_strictly(true);
+      });
+  source(
+      "CREATE TABLE big (id INT PRIMARY KEY, pad VARCHAR(1000)) SELECT seq AS id, REPEAT('x', 1000) AS pad FROM "
+      "seq_1_to_5000; INSERT INTO big VALUES (9000, 'y')");
+  drain();
+  expect_equal();
+}
+
 }  // namespace
 }  // namespace sluice::agents
