@@ -475,7 +475,9 @@ Result<v1::StoredProject> resume_project(const v1::StoredProject& state, bool ag
   next.clear_finished_us();
   next.set_modified_us(now_us);
   if (!run_mode.empty()) next.mutable_spec()->set_run_mode(run_mode);
-  if (over) {
+  // What was verified before says nothing of what is followed from now on: it is verified again.
+  const bool repeat = over || state.verified();
+  if (repeat) {
     next.clear_verified();
     next.clear_verification();
     next.clear_differences();
@@ -486,9 +488,12 @@ Result<v1::StoredProject> resume_project(const v1::StoredProject& state, bool ag
     if (ProjectSteps::of(next.spec()).incremental) next.clear_incr_done();
   }
   for (auto& step : *next.mutable_steps()) {
-    bool repeated = over && (step.name() == kIncr || step.name() == kVerify);
-    if (step.status() == "SUSPEND" || step.status() == "FAILED")
+    bool repeated = repeat && (step.name() == kIncr || step.name() == kVerify);
+    if (step.status() == "SUSPEND" || step.status() == "FAILED") {
+      step.clear_error();
+      step.clear_failed_us();
       step.set_status(step.finished_us() > 0 ? "FINISHED" : "RUNNING");
+    }
     if (step.status() != "FINISHED" || repeated) {
       step.clear_error();
       step.clear_failed_us();
