@@ -13,6 +13,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "agents/supervisor/process_record.hpp"
 #include "core/log.hpp"
 
 namespace sluice::cli {
@@ -111,6 +112,18 @@ Status LocalCluster::end_survivors() {
     kill(pid, SIGKILL);
     if (!wait_gone(pid, started, std::chrono::seconds(10)))
       return Error(ErrorCode::WORK_DIR_IN_USE, name + " of an earlier run does not end", std::to_string(pid));
+  }
+  return {};
+}
+
+Status LocalCluster::end_components() const {
+  for (const auto& record : agents::read_all_records("agent/components")) {
+    if (!agents::is_alive(record.process)) continue;
+    const pid_t pid = static_cast<pid_t>(record.process.pid);
+    log::warn("migrate", "ending a component that outlived its agent", {{"name", record.component_id}, {"pid", pid}});
+    kill(pid, SIGKILL);
+    if (!wait_gone(pid, record.process.start_time, std::chrono::seconds(10)))
+      return Error(ErrorCode::WORK_DIR_IN_USE, record.component_id + " does not end", std::to_string(pid));
   }
   return {};
 }

@@ -29,6 +29,9 @@ class LocalCluster {
   Status start();
   Status tend();
   void stop();
+  // Ends component processes that outlived their agent, at once instead of with their lease. For who removes what they
+  // write to.
+  Status end_components() const;
 
   std::string coordinator_address() const { return "unix:coordinator.sock"; }
   // The coordinator's token; retryable until it has made it.

@@ -310,6 +310,7 @@ int cleanup(const MigrateOptions& o) {
     if (!fs::exists(fs::path(work_dir) / "lock")) return usage_error(o.work_dir + " is no work directory");
     auto cluster = LocalCluster::open(work_dir);  // refuses a running one, ends survivors
     if (!cluster.ok()) return fail(cluster.error());
+    if (auto ended = cluster->end_components(); !ended.ok()) return fail(ended.error());
   }
   auto connection = mysql::Connection::open(o.target, {.purpose = mysql::Purpose::kCatalog});
   if (!connection.ok()) return fail(connection.error());

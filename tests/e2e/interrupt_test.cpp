@@ -93,5 +93,20 @@ TEST_F(Interrupt, KilledAroundItsEndItIsResumed) {
   EXPECT_TRUE(compare_databases(source, target, {"app"}).empty());
 }
 
+// What the command's agent had started must not write into what comes after the cleanup.
+TEST_F(Interrupt, CleanupEndsWhatOutlivedTheCommand) {
+  source.sql("CREATE TABLE app.wide (id INT PRIMARY KEY, pad VARCHAR(200))");
+  source.sql("INSERT INTO app.wide SELECT seq, REPEAT('x', 200) FROM app.seq_1_to_50000");
+  run.start({"--include", "app.*", "--throttle-rps", "1000"});
+  ASSERT_TRUE(wait_until([&] { return run.find("component full_import") > 0; }, minutes(1))) << run.logs();
+  run.kill9();
+  ASSERT_GT(run.find("component full_import"), 0);
+  run.start({"--cleanup"});
+  const auto ended = run.wait(minutes(1));
+  ASSERT_TRUE(ended.has_value());
+  EXPECT_EQ(*ended, 0) << run.output();
+  EXPECT_TRUE(run.processes().empty());
+}
+
 }  // namespace
 }  // namespace sluice::testing
