@@ -110,7 +110,8 @@ struct project_state {
   }
 
   void commit(std::shared_ptr<Txn> txn, Then then) {
-    self->request(world.metadata, kMetadataTimeout, CommitRequest{txn})
+    // However long the disk takes: a write that was given up and is then done would look like another coordinator's.
+    self->request(world.metadata, caf::infinite, CommitRequest{txn})
         .await([this, then](const CommitReply& reply) { then(take_commit(*reply.result)); },
                [this, then](const caf::error&) { then(unanswered()); });
   }
