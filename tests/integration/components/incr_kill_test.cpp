@@ -1,5 +1,6 @@
 // Incr-Sync processes that are killed, frozen and replaced while they follow a load: the target ends equal, and nothing
 // is applied twice (tables without a key would show it).
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,6 +51,7 @@ class IncrKillTest : public IncrSyncTest {
     std::ofstream(file, std::ios::binary) << boot.SerializeAsString();
     const pid_t pid = fork();
     if (pid == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that fails leaves nothing behind
       setenv("INCR_TEST_BOOT", file.c_str(), 1);
       setenv("INCR_TEST_STORE", address_.c_str(), 1);
       execl("/proc/self/exe", "incr", nullptr);
