@@ -18,9 +18,11 @@ constexpr auto kLeavePatience = 5s;  // for what is in flight when a stop is des
 
 // Gives a batch's bytes back to the Store when its last transaction is committed.
 struct HeldBatch {
-  Batch batch;
-  std::shared_ptr<store::LogClient> client;
+  HeldBatch(Batch held, std::shared_ptr<store::LogClient> from) : batch(std::move(held)), client(std::move(from)) {}
+  HeldBatch(const HeldBatch&) = delete;  // each copy would give the same bytes back once more
   ~HeldBatch() { client->grant(batch.size()); }
+  const Batch batch;
+  const std::shared_ptr<store::LogClient> client;
 };
 
 bool greater(const Position& a, const Position& b) { return compare_in_log(a, b) > 0; }
@@ -32,7 +34,7 @@ Session::Session(Job& job)
 
 Status Session::on_item(const store::LogItem& item) {
   if (item.batch) {
-    auto held = std::make_shared<const HeldBatch>(HeldBatch{*item.batch, client_});
+    auto held = std::make_shared<const HeldBatch>(*item.batch, client_);
     SLUICE_TRY(events_.add(*item.batch, held));
     for (LogEvent& event : events_.take()) {
       if (greater(event.end, seen_)) seen_ = event.end;
