@@ -106,8 +106,13 @@ TEST_F(Kill, CheckerAndThenTheWholeCommand) {
       << run.logs();
   ::kill(checker, SIGKILL);
   expect_following(1000);
+  const pid_t agent = run.find("sluice agent");
   run.kill9();
   run.start({"--include", "app.*", "--follow", "--resume"});
+  // Until the command has taken its work directory over, what the killed one left behind goes on following.
+  ASSERT_TRUE(
+      wait_until([&] { return run.find("sluice agent") > 0 && run.find("sluice agent") != agent; }, seconds(20)))
+      << run.logs();
   expect_following(1001);
   finish();
 }

@@ -196,5 +196,26 @@ TEST_F(CopiedTest, ALargeCreateTableSelectIsFollowed) {
   expect_equal();
 }
 
+// Rows of a child without a key cannot be read again one by one: refused, never left as they are.
+TEST_F(CopiedTest, ACascadeInTheWindowToAChildWithoutAKeyIsRefused) {
+  source(
+      "CREATE TABLE parent (id INT PRIMARY KEY, v INT);"
+      "CREATE TABLE child (p INT, v INT, FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE);"
+      "INSERT INTO parent SELECT seq, seq FROM seq_1_to_20; INSERT INTO child SELECT 1 + seq % 20, seq FROM "
+      "seq_1_to_100");
+  target_server().sql("DROP DATABASE app");
+  start_store();
+  run_struct("tables", cluster::v1::TABLES);
+  run_copy("full.child", {"app.child"});
+  source("DELETE FROM parent WHERE id = 3");
+  window_end_ = run_copy("full.parent", {"app.parent"});
+  start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(window_end_); });
+  ASSERT_TRUE(wait_until([&] { return incr_->over(); }, 30s));
+  const auto ended = incr_->join();
+  ASSERT_FALSE(ended.ok());
+  EXPECT_EQ(ended.error().code(), ErrorCode::UNSUPPORTED) << ended.error().to_string();
+  EXPECT_EQ(ended.error().object(), "app.child");
+}
+
 }  // namespace
 }  // namespace sluice::agents
