@@ -14,8 +14,6 @@ TEST_F(IncrSyncTest, FollowsConcurrentLoadExactly) {
   drain();
   expect_equal();
   EXPECT_GT(status().incr_sync().transactions(), 500U);
-  for (const char* table : {"t", "names", "keyless", "parent", "child", "leaf", "two"})
-    EXPECT_NE(source_server().query_value(std::string("SELECT COUNT(*) FROM app.") + table), "0") << table;
 }
 
 TEST_F(IncrSyncTest, TargetConnectionsDieAgainAndAgain) {
