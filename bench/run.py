@@ -207,14 +207,15 @@ def visible_latencies(source, watched, transactions, rate):
 
     def watch():
         connection = watched.connect("bench")
-        last = 0
+        low = 0  # everything up to here was seen; above it rows may appear in any order
         with connection.cursor() as cursor:
-            while not ended.is_set() or last < transactions:
-                cursor.execute("SELECT id FROM ticks WHERE id > %s", (last,))
+            while not ended.is_set() or low < transactions:
+                cursor.execute("SELECT id FROM ticks WHERE id > %s", (low,))
                 now = time.monotonic()
                 for (number,) in cursor.fetchall():
-                    seen[number] = now
-                    last = max(last, number)
+                    seen.setdefault(number, now)
+                while low + 1 in seen:
+                    low += 1
         connection.close()
 
     query(source, "TRUNCATE TABLE bench.ticks")

@@ -51,6 +51,7 @@ class Server:
         else:
             raise RuntimeError("MariaDB did not start: see " + self.data + "/error.log")
         with root.cursor() as cursor:
+            cursor.execute("SET SESSION sql_log_bin = 0")  # a replica of this server has the account already
             cursor.execute(f"CREATE USER sluice@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'")
             cursor.execute("GRANT ALL ON *.* TO sluice@'127.0.0.1'")
         root.close()
