@@ -115,7 +115,9 @@ Result<std::shared_ptr<const StoredBlock>> Cursor::next() {
     auto extent = log_->extent(incarnation_);
     if (!extent.exists) {
       if (!extent.next_incarnation) return std::shared_ptr<const StoredBlock>();
-      if (incarnation_) return expired(position_);  // it went while this reader was in it
+      // It went while this reader was in it: retention took it, or it was empty when the next one began. The position
+      // tells which; inside a transaction there is no going on.
+      if (inside_) return expired(position_);
       SLUICE_TRY(place());
       continue;
     }
@@ -145,6 +147,7 @@ Result<std::shared_ptr<const StoredBlock>> Cursor::next() {
     if (!found) continue;
     cutting_ = false;
     from_time_us_ = 0;
+    inside_ = !found->info.complete;
     if (found->info.complete) position_ = found->info.end;
     return found;
   }

@@ -41,6 +41,7 @@ class Cursor {
   Position position_;
   int64_t from_time_us_ = 0;  // 0: by position
   bool cutting_ = true;       // the first block to hand out is still to come
+  bool inside_ = false;       // of a transaction: its first blocks were handed out, its last was not
 };
 
 }  // namespace sluice::store

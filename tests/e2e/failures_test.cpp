@@ -68,6 +68,26 @@ TEST_F(Failures, NothingListens) {
   expect_error("CONNECT_FAILED");
 }
 
+TEST_F(Failures, UnknownHost) {
+  run.set_source_host("no-such-host.invalid");
+  run.start({"--include", "app.*"});
+  expect_error("UNKNOWN_HOST");
+}
+
+TEST_F(Failures, TheSecondInterruptEndsAtOnceAndIsResumable) {
+  workload.start();
+  run.start({"--include", "app.*", "--follow", "--throttle-rps", "500"});
+  ASSERT_TRUE(wait_until([&] { return run.find("component full_import") > 0; }, minutes(1))) << run.logs();
+  run.interrupt();
+  ASSERT_TRUE(wait_until([&] { return run.output().find("Finishing") != std::string::npos; }, seconds(30)))
+      << run.logs();
+  run.interrupt();
+  EXPECT_EQ(run.wait(minutes(2)), 130) << run.logs();
+  EXPECT_EQ(run.report_value("status"), "INTERRUPTED");
+  workload.stop();
+  expect_resume_succeeds();
+}
+
 TEST_F(Failures, TargetNotEmpty) {
   target.sql("CREATE DATABASE app; CREATE TABLE app.items (id INT PRIMARY KEY); INSERT INTO app.items VALUES (1)");
   run.start({"--include", "app.*"});
@@ -88,6 +108,8 @@ TEST_F(Failures, SourceWithoutBinlog) {
   source.restart({"--skip-log-bin"});
   run.start({"--include", "app.*"});
   expect_error("BINLOG_DISABLED");
+  source.restart({"--sync-binlog=0"});
+  expect_resume_succeeds();
 }
 
 TEST_F(Failures, StatementFormat) {
@@ -105,6 +127,8 @@ TEST_F(Failures, MissingPrivilegeNamesTheGrant) {
   run.start({"--include", "app.*"});
   expect_error("MISSING_PRIVILEGE");
   EXPECT_NE(run.report().find("GRANT REPLICATION SLAVE"), std::string::npos) << run.report();
+  source.sql("GRANT REPLICATION SLAVE, BINLOG MONITOR, SLAVE MONITOR, SHOW VIEW ON *.* TO low@'127.0.0.1'");
+  expect_resume_succeeds();
 }
 
 TEST_F(Failures, ConflictStopsWithTheRowAndResumesWhenRepaired) {

@@ -173,6 +173,23 @@ TEST(Log, AStartWithoutBlocksLeavesNothingBehind) {
   EXPECT_EQ(read_after(*log, position_of(0)), range(1, 2));
 }
 
+// A reader comes before capture has begun: it stands in the earlier start, which held nothing and is gone then.
+TEST(Log, AReaderOfAStartWithoutBlocksGoesOnInTheNext) {
+  Folder folder;
+  auto log = open_log(folder);
+  ASSERT_TRUE(log->begin_incarnation(position_of(3), 0).ok());
+  auto cursor = Cursor::after(*log, position_of(3));
+  ASSERT_TRUE(cursor.ok());
+  auto nothing = cursor->next();
+  ASSERT_TRUE(nothing.ok());
+  EXPECT_EQ(*nothing, nullptr);
+  ASSERT_TRUE(log->begin_incarnation(position_of(3), 0).ok());
+  auto still_nothing = cursor->next();
+  ASSERT_TRUE(still_nothing.ok()) << still_nothing.error().to_string();
+  fill(*log, 4, 5);
+  EXPECT_EQ(read_all(*cursor), range(4, 5));
+}
+
 TEST(Log, HeartbeatsMoveTheEnd) {
   Folder folder;
   auto log = open_log(folder);

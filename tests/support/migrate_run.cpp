@@ -51,14 +51,14 @@ void MigrateRun::set_password(const std::string& side, const std::string& passwo
 void MigrateRun::start(const std::vector<std::string>& args) {
   const char* program = std::getenv("SLUICE_BIN");
   if (program == nullptr) throw std::runtime_error("SLUICE_BIN is not set: run the test by ctest");
-  const auto url = [](const std::string& user, uint16_t port) {
-    return "mysql://" + user + "@127.0.0.1:" + std::to_string(port);
+  const auto url = [](const std::string& user, const std::string& host, uint16_t port) {
+    return "mysql://" + user + "@" + host + ":" + std::to_string(port);
   };
   ProcessOptions options;
   options.program = program;
   options.args = {"migrate",
-                  url(source_user_, source_port_),
-                  url(MariaDbServer::kUser, target_port_),
+                  url(source_user_, source_host_, source_port_),
+                  url(MariaDbServer::kUser, "127.0.0.1", target_port_),
                   "--work-dir",
                   work_dir(),
                   "--progress",

@@ -27,6 +27,7 @@ class MigrateRun {
   // Other addresses than the servers' own (a proxy).
   void set_source_port(uint16_t port) { source_port_ = port; }
   void set_target_port(uint16_t port) { target_port_ = port; }
+  void set_source_host(const std::string& host) { source_host_ = host; }
   void set_source_user(const std::string& user) { source_user_ = user; }
   void set_password(const std::string& side, const std::string& password);  // "SOURCE" or "TARGET"
 
@@ -44,6 +45,7 @@ class MigrateRun {
   MariaDbServer& source_;
   MariaDbServer& target_;
   uint16_t source_port_, target_port_;
+  std::string source_host_ = "127.0.0.1";
   std::string source_user_ = MariaDbServer::kUser, source_password_, target_password_;
   TempDir folder_{"sluice-migrate"};
   ChildProcess process_;
