@@ -1,9 +1,6 @@
 #include "cli/agent_command.hpp"
 
-#include <signal.h>
-
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <map>
 #include <thread>
 
@@ -107,25 +104,14 @@ int run_agent(int argc, char** argv) {
   if (auto end = parse(argc, argv, config)) return *end;
   auto options = options_of(config);
   if (!options.ok()) return fail(options.error());
-  std::error_code failure;
-  std::filesystem::create_directories(options->data_dir, failure);
-  if (failure) return fail(Error(ErrorCode::IO_ERROR, failure.message(), options->data_dir));
-  log::init({.file = config.text("log-file", options->data_dir + "/agent.log")});
-
-  // Blocked before any thread exists, so that only sigwait() below takes them.
-  sigset_t ends;
-  sigemptyset(&ends);
-  sigaddset(&ends, SIGTERM);
-  sigaddset(&ends, SIGINT);
-  ::pthread_sigmask(SIG_BLOCK, &ends, nullptr);
-  ::signal(SIGHUP, SIG_IGN);
+  const std::string log_file = config.text("log-file", options->data_dir + "/agent.log");
+  if (Status ready = become_server(options->data_dir, log_file); !ready.ok()) return fail(ready.error());
   auto agent = agents::Agent::start(std::move(*options));
   if (!agent.ok()) {
     log::error("agent", "cannot start", {{"cause", agent.error()}});
     return fail(agent.error());
   }
-  int signal = 0;
-  ::sigwait(&ends, &signal);
+  wait_for_end();
   (*agent)->stop();
   return kExitDone;
 }

@@ -1,11 +1,26 @@
 #include "cli/args.hpp"
 
+#include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "core/log.hpp"
+
 namespace sluice::cli {
+namespace {
+
+sigset_t end_signals() {
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGTERM);
+  sigaddset(&ends, SIGINT);
+  return ends;
+}
+
+}  // namespace
 
 void scrub_argv(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
@@ -27,6 +42,23 @@ int fail(const Error& error) {
   std::fprintf(stderr, "sluice: %s\n", error.to_string().c_str());
   if (!error.action().empty()) std::fprintf(stderr, "        %s\n", std::string(error.action()).c_str());
   return error.code() == ErrorCode::INVALID_ARGUMENT ? kExitUsage : kExitError;
+}
+
+Status become_server(const std::string& data_dir, const std::string& log_file) {
+  std::error_code failure;
+  std::filesystem::create_directories(data_dir, failure);
+  if (failure) return Error(ErrorCode::IO_ERROR, failure.message(), data_dir);
+  log::init({.file = log_file});
+  const sigset_t ends = end_signals();
+  ::pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  ::signal(SIGHUP, SIG_IGN);
+  return {};
+}
+
+void wait_for_end() {
+  const sigset_t ends = end_signals();
+  int signal = 0;
+  ::sigwait(&ends, &signal);
 }
 
 Result<Secret> read_token_file(const std::string& path) {

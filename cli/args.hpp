@@ -19,6 +19,12 @@ void scrub_argv(int argc, char** argv);
 // Prints "sluice: <error> / what to do" to stderr. Gives the exit status: usage for INVALID_ARGUMENT, else error.
 int fail(const Error& error);
 
+// For a command that serves: makes its data folder, opens its log, and blocks SIGTERM and SIGINT. Call before any
+// thread exists, so that only wait_for_end() takes them.
+Status become_server(const std::string& data_dir, const std::string& log_file);
+// Blocks until SIGTERM or SIGINT.
+void wait_for_end();
+
 // The cluster's token from a file; white space at its end is not part of it.
 Result<Secret> read_token_file(const std::string& path);
 

@@ -7,6 +7,8 @@
 #include <iostream>
 #include <sstream>
 
+#include "cli/args.hpp"
+
 namespace sluice::cli {
 namespace {
 
@@ -83,21 +85,6 @@ Status read_steps(const std::string& text, MigrateOptions& o) {
   return {};
 }
 
-// An URL's password must not stay where `ps` shows it.
-void hide_password(int argc, char** argv) {
-  for (int index = 1; index < argc; ++index) {
-    char* scheme = std::strstr(argv[index], "://");
-    if (scheme == nullptr) continue;
-    char* end = scheme + 3 + std::strcspn(scheme + 3, "/?");
-    char* at = nullptr;
-    for (char* c = scheme + 3; c < end; ++c)
-      if (*c == '@') at = c;
-    char* colon = static_cast<char*>(std::memchr(scheme + 3, ':', static_cast<size_t>(end - scheme - 3)));
-    if (at != nullptr && colon != nullptr && colon < at)
-      std::memset(colon + 1, '*', static_cast<size_t>(at - colon - 1));
-  }
-}
-
 Result<Endpoint> read_endpoint(const std::string& url, const char* side, const char* variable) {
   auto endpoint = Endpoint::parse_url(url);
   if (!endpoint.ok()) return endpoint.error().prefixed(side);
@@ -162,10 +149,10 @@ ParsedMigrate parse_migrate(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    hide_password(argc, argv);
+    scrub_argv(argc, argv);
     return {std::nullopt, app.exit(error) == 0 ? 0 : 2};
   }
-  hide_password(argc, argv);
+  scrub_argv(argc, argv);
   if (Status status = complete(options, raw); !status.ok()) {
     std::cerr << "sluice migrate: " << status.error().cause() << "\nsluice migrate --help tells more\n";
     return {std::nullopt, 2};
