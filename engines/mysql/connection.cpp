@@ -218,6 +218,10 @@ Error Connection::take_error(std::string_view sql) {
   return error_of(mysql_, sql);
 }
 
+void Connection::abort() {
+  if (mysql_ != nullptr) ::shutdown(mysql_get_socket(mysql_), SHUT_RDWR);
+}
+
 uint64_t Connection::id() const { return mysql_thread_id(mysql_); }
 uint32_t Connection::last_errno() const { return mysql_errno(mysql_); }
 

@@ -1,6 +1,6 @@
-// Connection: one session with a MySQL-family server. Owned and used by one thread at a time; only kill_from_other is
-// done through another Connection. Never reconnects by itself: after CONNECTION_LOST the object is dead and the owner
-// opens a new one (exactness.md section 1).
+// Connection: one session with a MySQL-family server. Owned and used by one thread at a time; only abort() may come
+// from another one. Never reconnects by itself: after CONNECTION_LOST the object is dead and the owner opens a new one
+// (exactness.md section 1).
 //
 // Sessions for data speak charset `binary`: results arrive in the columns' own character sets, literals are stored as
 // the bytes they are. time_zone is '+00:00'; sql_mode is set so that zero dates, 0 in AUTO_INCREMENT columns and
@@ -93,6 +93,8 @@ class Connection {
   uint64_t max_allowed_packet() const { return max_allowed_packet_; }
   uint32_t last_errno() const;  // the server's number of the last error, 0 when none
   bool alive() const { return alive_; }
+  // Breaks the connection, so that a call that waits for the server returns with an error.
+  void abort();
   st_mysql* raw() { return mysql_; }  // for the binlog reader of this folder
 
  private:

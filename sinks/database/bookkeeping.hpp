@@ -1,6 +1,6 @@
 // Bookkeeping in the target (exactness.md section 1): fence, connections, checkpoints, tables' windows, chunks,
-// rechecks and the DDL journal. Every function runs on the connection that it is given; none keeps state. All tables
-// live in the meta database and are transactional.
+// rechecks, conflicts and the DDL journal. Every function runs on the connection that it is given; none keeps state.
+// All tables live in the meta database and are transactional.
 #pragma once
 
 #include <map>
@@ -104,6 +104,32 @@ Status add_rechecks_sql(std::string& sql, const Owner&, const std::vector<Rechec
 Result<std::vector<RecheckRow>> read_rechecks(mysql::Connection&, const Owner&, size_t limit);
 Status delete_rechecks(mysql::Connection&, const Owner&, const std::vector<uint64_t>& ids);
 
+// ---- conflicts: rows of the target that were not as the source's log, or the copy, expected them ----
+enum class ConflictPolicy : uint8_t { kStop, kOverwrite, kSkip };
+struct ConflictRow {
+  TableName table;   // source
+  std::string key;   // the condition that finds the row on either side; empty: not known (a table without a key)
+  std::string kind;  // INSERT, UPDATE, DELETE, COPY
+  ConflictPolicy policy = ConflictPolicy::kSkip;
+  std::string position;  // id of the transaction; empty for the copy
+  std::string cause;
+};
+struct ConflictTotals {
+  uint64_t total = 0;
+  uint64_t skipped = 0;  // of them, rows that were left as they were: they may differ from the source
+  uint64_t kept = 0;     // rows that read_conflicts can give; fewer than `total` when there were too many
+};
+inline constexpr uint64_t kConflictsKept =
+    10'000;  // of a project, a little more when several connections write at once
+// Inside the transaction that writes the rows, on its connection: the totals are exact, the rows bounded. Writers with
+// different slots do not wait for each other; a component uses few (an applier its number, a chunk its number modulo
+// some small one). `total` and `skipped` are those of this transaction, at least as many as `rows` tell.
+Status record_conflicts(mysql::Connection&, const Owner&, uint32_t slot, const std::vector<ConflictRow>& rows,
+                        uint64_t total, uint64_t skipped);
+// Of the whole project, oldest first.
+Result<std::vector<ConflictRow>> read_conflicts(mysql::Connection&, const Owner&, size_t limit = kConflictsKept);
+Result<ConflictTotals> read_conflict_totals(mysql::Connection&, const Owner&);
+
 // ---- DDL journal ----
 enum class DdlState : uint8_t { kBefore, kExecuting, kDone, kFailed, kSkipped };
 struct DdlRow {
@@ -112,6 +138,7 @@ struct DdlRow {
   std::string before;     // JSON: definitions and server table ids of the tables concerned
   DdlState state = DdlState::kBefore;
   std::string error;
+  std::string decision;  // identity of the operator's decision that was carried out last; empty: none
 };
 Status write_ddl(mysql::Connection&, const Owner&, const DdlRow&);
 Result<std::vector<DdlRow>> read_ddl(mysql::Connection&, const Owner&, bool unfinished_only);

@@ -192,26 +192,27 @@ Status delete_rechecks(mysql::Connection& connection, const Owner& owner, const 
 Status write_ddl(mysql::Connection& connection, const Owner& owner, const DdlRow& row) {
   if (row.position.empty() || row.position.size() > kMaxDdlPosition)
     return Error(ErrorCode::INVALID_ARGUMENT, "a journal position has 1 to 512 bytes", {}, row.position);
-  return exec_fenced(connection, owner,
-                     "INSERT INTO " + sql::table(owner, "ddl") +
-                         " (project, position, epoch, statement, before_state, state, error) SELECT project, " +
-                         mysql::quoted(row.position) + ", epoch, " + mysql::quoted(row.statement) + ", " +
-                         mysql::quoted(row.before) + ", " + mysql::quoted(kDdlStates[static_cast<size_t>(row.state)]) +
-                         ", " + mysql::quoted(row.error) + sql::from_own_fence(owner) +
-                         " ON DUPLICATE KEY UPDATE epoch = VALUES(epoch), statement = VALUES(statement), before_state "
-                         "= VALUES(before_state), state = VALUES(state), error = VALUES(error)");
+  return exec_fenced(
+      connection, owner,
+      "INSERT INTO " + sql::table(owner, "ddl") +
+          " (project, position, epoch, statement, before_state, state, error, decision) SELECT project, " +
+          mysql::quoted(row.position) + ", epoch, " + mysql::quoted(row.statement) + ", " + mysql::quoted(row.before) +
+          ", " + mysql::quoted(kDdlStates[static_cast<size_t>(row.state)]) + ", " + mysql::quoted(row.error) + ", " +
+          mysql::quoted(row.decision) + sql::from_own_fence(owner) +
+          " ON DUPLICATE KEY UPDATE epoch = VALUES(epoch), statement = VALUES(statement), before_state "
+          "= VALUES(before_state), state = VALUES(state), error = VALUES(error), decision = VALUES(decision)");
 }
 
 Result<std::vector<DdlRow>> read_ddl(mysql::Connection& connection, const Owner& owner, bool unfinished_only) {
   SLUICE_ASSIGN(auto found,
-                connection.query("SELECT position, statement, before_state, state, error FROM " +
+                connection.query("SELECT position, statement, before_state, state, error, decision FROM " +
                                  sql::table(owner, "ddl") + " WHERE project = " + mysql::quoted(owner.project) +
                                  (unfinished_only ? " AND state IN ('BEFORE', 'EXECUTING', 'FAILED')" : "") +
                                  " ORDER BY updated_at, position"));
   std::vector<DdlRow> rows;
   for (const auto& cells : found.rows) {
-    DdlRow row{sql::text_of(cells[0]), sql::text_of(cells[1]), sql::text_of(cells[2]), DdlState::kBefore,
-               sql::text_of(cells[4])};
+    DdlRow row{sql::text_of(cells[0]), sql::text_of(cells[1]), sql::text_of(cells[2]),
+               DdlState::kBefore,      sql::text_of(cells[4]), sql::text_of(cells[5])};
     SLUICE_ASSIGN(row.state, state_of<DdlState>(kDdlStates, sql::text_of(cells[3])));
     rows.push_back(std::move(row));
   }

@@ -48,10 +48,18 @@ std::vector<TableText> tables() {
                     "PRIMARY KEY (project, source_database, source_table, round, number)"},
       {"recheck", "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, " + project + source +
                       "row_key LONGBLOB NOT NULL, KEY (project, id)"},
+      {"conflict", "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, " + project + source +
+                       "row_key LONGBLOB NOT NULL, kind VARCHAR(16) NOT NULL, policy VARCHAR(16) NOT NULL, position "
+                       "VARBINARY(512) NOT NULL, cause BLOB NOT NULL, found_at TIMESTAMP NOT NULL DEFAULT "
+                       "CURRENT_TIMESTAMP, KEY (project, id)"},
+      {"conflict_count", project + component +
+                             "slot INT UNSIGNED NOT NULL, total BIGINT UNSIGNED NOT NULL, skipped BIGINT UNSIGNED NOT "
+                             "NULL, PRIMARY KEY (project, component, slot)"},
       {"ddl", project +
                   "position VARCHAR(512) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, epoch BIGINT UNSIGNED NOT "
                   "NULL, statement LONGBLOB NOT NULL, before_state LONGBLOB NOT NULL, state VARCHAR(16) NOT NULL, "
-                  "error MEDIUMBLOB NOT NULL, updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON "
+                  "error MEDIUMBLOB NOT NULL, decision MEDIUMBLOB NOT NULL, updated_at TIMESTAMP(6) NOT NULL DEFAULT "
+                  "CURRENT_TIMESTAMP(6) ON "
                   "UPDATE CURRENT_TIMESTAMP(6), PRIMARY KEY (project, position)"},
   };
 }

@@ -46,6 +46,8 @@ void fill(const IncrProgress& progress, uint64_t epoch, cluster::v1::ComponentSt
   for (const std::string& name : progress.needs_copy) incr.add_needs_copy(name);
   incr.clear_conflicts();
   for (const std::string& conflict : progress.conflicts) incr.add_conflicts(conflict);
+  incr.set_conflicts_total(progress.conflicts_total);
+  incr.set_conflicts_skipped(progress.conflicts_skipped);
 }
 
 // Sends the status on a thread of its own, so that lag grows whatever else is stuck.

@@ -36,7 +36,8 @@ struct IncrProgress {
   std::optional<Position> drain_to;
   HoldState hold;
   std::vector<std::string> needs_copy;
-  std::deque<std::string> conflicts;
+  std::deque<std::string> conflicts;                    // the latest, for display
+  uint64_t conflicts_total = 0, conflicts_skipped = 0;  // as the target's bookkeeping has them
   std::optional<Error> retrying;
   uint64_t desired_revision = 0;
   // Lag: everything that the source committed before `complete_until_us` is applied.

@@ -85,6 +85,8 @@ Status Session::on_applied(uint32_t applier, const database::Group& group,
     if (group.last_piece) progress.transactions += group.transactions.size();
     for (const std::string& conflict : result->conflicts) progress.conflicts.push_back(conflict);
     while (progress.conflicts.size() > kConflictsShown) progress.conflicts.pop_front();
+    progress.conflicts_total += result->conflicts.size();
+    progress.conflicts_skipped += result->conflicts_skipped;
   });
   if (finishing_ && flying_ == 0) {
     ended_ = finishing_;
@@ -96,6 +98,7 @@ Status Session::on_applied(uint32_t applier, const database::Group& group,
 
 Status Session::on_desired(const cluster::v1::ComponentDesired& desired) {
   desired_ = desired;
+  decisions_ = decisions_of(desired);
   if (desired.stop()) leaving_ = SessionEnd::kStopped;
   looked_at_ = {};  // copies may be finished
   hear_of_copies();
@@ -265,6 +268,7 @@ Result<bool> Session::add_transaction(LogEvent& event) {
   transaction->end = event.end;
   transaction->commit_time_us = event.commit_time_us;
   transaction->bytes = event.bytes;
+  transaction->alone |= decided_policy(event.id).has_value();
   transaction->holds = std::move(event.holds);
   transaction->number = watermark_.add(event.id, event.end, event.commit_time_us);
   scheduler_.add(std::move(transaction));
@@ -312,18 +316,27 @@ Result<bool> Session::stream_piece(LogEvent& event) {
     wait_for_copies();
     return false;
   }
-  if (event.first_piece) streaming_plainly_ = job_.plain_transaction == event.id && !job_.plain_transaction.empty();
+  const auto decided = decided_policy(event.id);
+  if (event.first_piece)
+    streaming_plainly_ = decided.has_value() || (!event.id.empty() && job_.plain_transaction == event.id);
   streaming_ = true;
   auto group = std::make_shared<database::Group>();
   group->first_piece = event.first_piece;
   group->last_piece = event.last_piece;
   group->plainly = streaming_plainly_;
+  group->on_conflict = decided;
   group->low_watermark = event.last_piece ? event.end : watermark_.low();
   group->applied = watermark_.applied_by(0);
   if (transaction->recheck) group->cascades = definitions_.cascades();
   group->transactions.push_back(std::move(transaction));
   send(0, std::move(group));
   return true;
+}
+
+// What the operator decided about the conflicts of one transaction.
+std::optional<database::ConflictPolicy> Session::decided_policy(const std::string& id) const {
+  const auto found = decisions_.conflicts.find(id);
+  return found == decisions_.conflicts.end() ? std::nullopt : std::optional(found->second);
 }
 
 void Session::send(uint32_t applier, std::shared_ptr<database::Group> group) {
@@ -360,6 +373,7 @@ void Session::dispatch() {
       group->applied.push_back(transaction->id);
       throttle_tokens_ -= static_cast<double>(transaction->rows.size());
       if (transaction->recheck) group->cascades = definitions_.cascades();
+      if (transaction->alone) group->on_conflict = decided_policy(transaction->id);
     }
     group->transactions = std::move(transactions);
     send(applier, std::move(group));

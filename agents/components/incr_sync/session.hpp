@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "agents/components/incr_sync/decisions.hpp"
 #include "agents/components/incr_sync/job.hpp"
 #include "agents/components/incr_sync/log_events.hpp"
 #include "agents/components/incr_sync/windows.hpp"
@@ -81,6 +82,7 @@ class Session {
   bool quiet() const { return flying_ == 0 && scheduler_.empty() && !streaming_; }
   std::optional<Position> limit() const;
   bool reached(const Position& position) const;
+  std::optional<database::ConflictPolicy> decided_policy(const std::string& id) const;
   size_t idle_count() const;
   bool may_dispatch();
 
@@ -99,8 +101,9 @@ class Session {
   Status check_large(const LogEvent& event) const;
   Result<bool> run_ddl(LogEvent& event);
   Result<bool> run_statement(const database::DdlEvent& ddl, const Position& end);
+  Result<bool> decided_or(const database::DdlEvent& ddl, const Error& error);
   Result<std::optional<std::vector<TableName>>> absent_tables(const mysql::DdlStatement& statement);
-  Result<bool> carry_out(const database::DdlEvent& ddl, const mysql::DdlStatement& statement, const Position& end);
+  Result<bool> carry_out(const database::DdlEvent& ddl, const mysql::DdlStatement& statement);
   Result<bool> across_border(const database::DdlEvent& ddl, const mysql::DdlStatement& statement);
   Status drop_tables(const database::DdlEvent& ddl, const std::vector<TableName>& tables);
   Status need_copies(const std::vector<TableName>& tables, const std::string& reason);
@@ -113,6 +116,7 @@ class Session {
   std::shared_ptr<store::LogClient> client_;
   SendGroup send_;
   cluster::v1::ComponentDesired desired_;
+  Decisions decisions_;
   std::optional<SessionEnd> ended_;
 
   std::unique_ptr<mysql::Connection> control_, target_catalog_, source_catalog_, source_data_;

@@ -55,6 +55,7 @@ Result<bool> Session::run_ddl(LogEvent& event) {
     ++end.offset;
     SLUICE_TRY(check_large(event));
   }
+  ddl_.set_decisions(decisions_.ddl);
   for (const database::DdlEvent& ddl : event.ddl) {
     SLUICE_ASSIGN(const bool done, run_statement(ddl, end));
     if (!done) return false;
@@ -64,7 +65,7 @@ Result<bool> Session::run_ddl(LogEvent& event) {
 
 Result<bool> Session::run_statement(const database::DdlEvent& ddl, const Position& end) {
   auto parsed = mysql::parse_ddl(ddl.sql, ddl.database, ddl.sql_mode);
-  if (!parsed.ok()) return parsed.error().with_position(end.to_string());
+  if (!parsed.ok()) return decided_or(ddl, parsed.error());
   const mysql::DdlStatement& statement = *parsed;
   const auto in_scope = [&](const TableName& name) {
     return !name.table.empty() && job_.mapping.includes(name.database, name.table);
@@ -78,13 +79,16 @@ Result<bool> Session::run_statement(const database::DdlEvent& ddl, const Positio
       return true;
     case DdlKind::kDataChange:
       if (!concerned) return true;
-      return Error(ErrorCode::STATEMENT_IN_LOG, ddl.sql.substr(0, kStatementShown),
-                   statement.tables[0].source.to_string(), end.to_string());
+      return decided_or(ddl, Error(ErrorCode::STATEMENT_IN_LOG, ddl.sql.substr(0, kStatementShown),
+                                   statement.tables[0].source.to_string()));
     case DdlKind::kUnknown:
       if (!ddl.database.empty() && !job_.mapping.includes_database(ddl.database)) return true;
       if (job_.ddl.policy == database::DdlPolicy::kSkip) return true;
-      return Error(ErrorCode::UNSUPPORTED, "a statement that is not understood: " + ddl.sql.substr(0, kStatementShown),
-                   ddl.database, end.to_string());
+      return decided_or(ddl,
+                        Error(ErrorCode::UNSUPPORTED,
+                              "a statement that is not understood (`sluice project decide` skips or replaces it): " +
+                                  ddl.sql.substr(0, kStatementShown),
+                              ddl.database));
     default:
       break;
   }
@@ -125,7 +129,19 @@ Result<bool> Session::run_statement(const database::DdlEvent& ddl, const Positio
       return false;
     }
   }
-  return carry_out(ddl, statement, end);
+  return carry_out(ddl, statement);
+}
+
+// A statement that cannot be run as the log has it: what the journal or the operator says of it, else the error. A
+// change of data can only be skipped: no other word would tell what its rows are.
+Result<bool> Session::decided_or(const database::DdlEvent& ddl, const Error& error) {
+  SLUICE_ASSIGN(auto* connection, control());
+  const bool only_skip = error.code() == ErrorCode::STATEMENT_IN_LOG;
+  SLUICE_ASSIGN(const auto outcome, ddl_.decided(ddl, {window_, {}}, only_skip, *connection));
+  if (!outcome) return error.with_position(ddl.position);
+  if (*outcome == database::DdlOutcome::kApplied) job_.change([](IncrProgress& progress) { ++progress.ddl; });
+  forget_definitions();
+  return true;
 }
 
 // Inside the window: a statement about a table that was gone, or had another name, when the tables were listed. Then
@@ -159,13 +175,12 @@ Result<std::optional<std::vector<TableName>>> Session::absent_tables(const mysql
   return std::optional<std::vector<TableName>>(std::move(present));
 }
 
-Result<bool> Session::carry_out(const database::DdlEvent& ddl, const mysql::DdlStatement& statement,
-                                const Position& end) {
+Result<bool> Session::carry_out(const database::DdlEvent& ddl, const mysql::DdlStatement& statement) {
   SLUICE_ASSIGN(auto* connection, control());
-  auto outcome = ddl_.run(ddl, statement, window_, *connection);
+  auto outcome = ddl_.run(ddl, statement, {window_, {}}, *connection);
   if (!outcome.ok()) {
     if (outcome.error().code() == ErrorCode::UNSUPPORTED && is_rename(statement)) return across_border(ddl, statement);
-    return outcome.error().with_position(end.to_string());
+    return outcome.error();
   }
   if (*outcome == database::DdlOutcome::kApplied) job_.change([](IncrProgress& progress) { ++progress.ddl; });
   if (statement.kind == DdlKind::kDropTable) {
@@ -203,7 +218,7 @@ Status Session::drop_tables(const database::DdlEvent& ddl, const std::vector<Tab
   drop.sql_mode = 0;
   SLUICE_ASSIGN(const auto statement, mysql::parse_ddl(drop.sql, drop.database, 0));
   SLUICE_ASSIGN(auto* connection, control());
-  SLUICE_ASSIGN(const auto outcome, ddl_.run(drop, statement, true, *connection));
+  SLUICE_ASSIGN(const auto outcome, ddl_.run(drop, statement, {true, {}}, *connection));
   if (outcome == database::DdlOutcome::kApplied) job_.change([](IncrProgress& progress) { ++progress.ddl; });
   for (const TableName& table : tables) windows_.forget(table);
   forget_definitions();

@@ -58,6 +58,7 @@ Result<mysql::Connection*> Session::source_data() {
 
 Status Session::open() {
   desired_ = job_.context.desired();
+  decisions_ = decisions_of(desired_);
   hear_of_copies();
   {
     SLUICE_ASSIGN(auto plain, mysql::Connection::open(job_.apply.target, {}));
@@ -69,7 +70,10 @@ Status Session::open() {
   SLUICE_TRY(recover_rows());
   SLUICE_ASSIGN(auto* connection, control());
   SLUICE_TRY(ddl_.load_journal(*connection));
-  job_.change([this](IncrProgress& progress) {
+  SLUICE_ASSIGN(const auto conflicts, database::read_conflict_totals(*connection, job_.apply.owner));
+  job_.change([&](IncrProgress& progress) {
+    progress.conflicts_total = conflicts.total;
+    progress.conflicts_skipped = conflicts.skipped;
     progress.start = progress.start.empty() ? start_ : progress.start;
     progress.applied = start_;
     progress.window_closed = !window_;

@@ -217,14 +217,16 @@ Status Applier::set_foreign_key_checks(bool on) {
 }
 
 Result<GroupResult> Applier::apply_plainly(const Group& group) {
-  GroupResult result;
+  Outcome outcome;
   SLUICE_ASSIGN(const bool begun, begin(group));
   if (group.first_piece && !begun) SLUICE_TRY(connection_->exec("START TRANSACTION"));
   SLUICE_ASSIGN(const auto buckets, merge(group.transactions, true));
   for (const Bucket& bucket : buckets) {
     SLUICE_ASSIGN(const auto statements, write_statements(std::span(&bucket, 1)));
-    for (const Statement& statement : statements) SLUICE_TRY(run_plain(group, statement, result));
+    for (const Statement& statement : statements) SLUICE_TRY(run_plain(group, statement, outcome));
   }
+  SLUICE_TRY(record_conflicts(*connection_, options_.owner, number_, outcome.conflicts, outcome.result.conflicts.size(),
+                              outcome.result.conflicts_skipped));
   if (group.last_piece) {
     Packet packet;
     packet.guard_from = 0;
@@ -232,11 +234,11 @@ Result<GroupResult> Applier::apply_plainly(const Group& group) {
     SLUICE_TRY(run_packet(packet));
   }
   SLUICE_TRY(commit(group));
-  result.rows = rows_of(group);
-  return result;
+  outcome.result.rows = rows_of(group);
+  return std::move(outcome.result);
 }
 
-Status Applier::run_plain(const Group& group, const Statement& statement, GroupResult& result) {
+Status Applier::run_plain(const Group& group, const Statement& statement, Outcome& outcome) {
   const Change& change = first_change(statement);
   // The window's REPLACE of a key change follows its removal, which has recorded the children already.
   const bool recheck = change.row->recheck && statement.bucket->action != Action::kReplace;
@@ -253,26 +255,42 @@ Status Applier::run_plain(const Group& group, const Statement& statement, GroupR
   const auto done = connection_->exec(statement.sql);
   if (done.ok()) {
     if (!statement.counted || done->matched_rows == statement.rows) return {};
-    return resolve(statement,
+    return resolve(group, statement,
                    Error(ErrorCode::ROW_CONFLICT, verb_of(statement.bucket->action) + ": the row does not exist"),
-                   result);
+                   outcome);
   }
   if (done.error().code() == ErrorCode::DUPLICATE_KEY && statement.counted)
-    return resolve(statement,
+    return resolve(group, statement,
                    Error(ErrorCode::ROW_CONFLICT, verb_of(statement.bucket->action) + ": " + done.error().cause()),
-                   result);
+                   outcome);
   return done.error().with_object(name_of(statement)).with_position(change.transaction->end.to_string());
 }
 
-Status Applier::resolve(const Statement& statement, const Error& why, GroupResult& result) {
-  const Error named =
-      why.with_object(name_of(statement)).with_position(first_change(statement).transaction->end.to_string());
-  if (options_.on_conflict == ConflictPolicy::kStop) return named;
-  if (options_.on_conflict == ConflictPolicy::kOverwrite) SLUICE_TRY(overwrite(statement));
-  const std::string_view how = options_.on_conflict == ConflictPolicy::kOverwrite ? "overwritten" : "skipped";
-  log::warn(kLog, "a conflict was resolved by the project's policy", {{"how", how}, {"conflict", named}});
-  result.conflicts.push_back(std::string(how) + ": " + named.object() + " at " + named.position() + ": " +
-                             named.cause());
+Status Applier::resolve(const Group& group, const Statement& statement, const Error& why, Outcome& outcome) {
+  const Change& change = first_change(statement);
+  const TablePlan& plan = *statement.bucket->plan;
+  const Error named = why.with_object(name_of(statement)).with_position(change.transaction->id);
+  const ConflictPolicy policy = group.on_conflict.value_or(options_.on_conflict);
+  if (policy == ConflictPolicy::kStop) return named;
+  if (policy == ConflictPolicy::kOverwrite) SLUICE_TRY(overwrite(statement));
+  const std::string_view how = policy == ConflictPolicy::kOverwrite ? "overwritten" : "skipped";
+  log::warn(kLog, "a conflict was resolved by policy", {{"how", how}, {"conflict", named}});
+  outcome.result.conflicts.push_back(std::string(how) + ": " + named.object() + " at " + named.position() + ": " +
+                                     named.cause());
+  // A row that was to be deleted and is not there is as the source has it.
+  const bool differs = policy == ConflictPolicy::kSkip && statement.bucket->action != Action::kDelete;
+  if (differs) ++outcome.result.conflicts_skipped;
+  ConflictRow row{plan.source_name, {}, verb_of(statement.bucket->action), policy, named.position(), named.cause()};
+  const bool has_before = !change.before.bytes().empty();
+  if (has_before) {
+    SLUICE_ASSIGN(row.key, key_condition(plan, change.before));
+    outcome.conflicts.push_back(row);
+  }
+  if (change.after.bytes().empty()) return {};
+  SLUICE_ASSIGN(std::string key, key_condition(plan, change.after));
+  if (has_before && key == row.key) return {};
+  row.key = std::move(key);
+  outcome.conflicts.push_back(std::move(row));
   return {};
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,6 @@
 #include "sinks/database/bookkeeping.hpp"
 
 namespace sluice::database {
-
-enum class ConflictPolicy : uint8_t { kStop, kOverwrite, kSkip };
 
 struct ApplyOptions {
   Endpoint target;
@@ -33,12 +32,14 @@ struct Group {
   std::shared_ptr<const CascadeGraph> cascades;
   // A transaction above the budget comes in pieces: several groups, one target transaction.
   bool first_piece = true, last_piece = true;
-  bool plainly = false;  // as logged, statement by statement
+  bool plainly = false;                       // as logged, statement by statement
+  std::optional<ConflictPolicy> on_conflict;  // for this group instead of the project's
 };
 
 struct GroupResult {
   uint64_t rows = 0;
   std::vector<std::string> conflicts;  // resolved as the policy says, for display
+  uint64_t conflicts_skipped = 0;      // of them, rows that were left as they were
 };
 
 class Applier {
@@ -70,8 +71,13 @@ class Applier {
   Result<bool> begin(const Group& group);
   Result<std::vector<Packet>> packets_of(const Group& group, const std::vector<Statement>& statements, bool begun);
   Status run_packet(const Packet& packet);
-  Status run_plain(const Group& group, const Statement& statement, GroupResult& result);
-  Status resolve(const Statement& statement, const Error& why, GroupResult& result);
+  // What the plain statements of a group met; recorded in its target transaction.
+  struct Outcome {
+    GroupResult result;
+    std::vector<ConflictRow> conflicts;
+  };
+  Status run_plain(const Group& group, const Statement& statement, Outcome& outcome);
+  Status resolve(const Group& group, const Statement& statement, const Error& why, Outcome& outcome);
   Status overwrite(const Statement& statement);
   Status set_foreign_key_checks(bool on);
   Status commit(const Group& group);

@@ -1,32 +1,26 @@
 #include "sinks/database/apply/ddl_runner.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include "core/log.hpp"
-#include "engines/mysql/catalog.hpp"
 #include "engines/mysql/sql_text.hpp"
 
 namespace sluice::database {
 namespace {
 
 constexpr std::string_view kLog = "apply.ddl";
+constexpr std::string_view kReplaced = "REPLACE";  // how the identity of such a decision begins
+constexpr size_t kStatementShown = 500;
 
 Error crashed() { return Error(ErrorCode::CANCELLED, "ended at a crash point"); }
-
-// The text of what exists under a name, empty when nothing does.
-Result<std::string> definition_of(mysql::Connection& connection, const TableName& name) {
-  auto table = mysql::show_create_table(connection, name);
-  if (table.ok()) return table;
-  auto view = mysql::show_create_view(connection, name);
-  if (view.ok()) return view;
-  const ErrorCode code = table.error().code();
-  if (code == ErrorCode::NOT_FOUND) return std::string();
-  return table.error();
-}
 
 bool is_database(mysql::DdlKind kind) {
   return kind == mysql::DdlKind::kCreateDatabase || kind == mysql::DdlKind::kAlterDatabase ||
          kind == mysql::DdlKind::kDropDatabase;
+}
+
+// What an error names: the journal's key without the mark of a part of a statement ("d").
+std::string position_of(const DdlEvent& event) {
+  const bool part = !event.position.empty() && event.position.back() == 'd';
+  return part ? event.position.substr(0, event.position.size() - 1) : event.position;
 }
 
 }  // namespace
@@ -44,21 +38,6 @@ DdlEvent DdlEvent::of(const Ddl& ddl, std::string position) {
   event.foreign_key_checks = ddl.foreign_key_checks != 0;
   event.explicit_defaults_for_timestamp = ddl.explicit_defaults_for_timestamp;
   return event;
-}
-
-std::string DdlRunner::Snapshot::to_json() const {
-  nlohmann::json json = nlohmann::json::object();
-  for (const auto& [name, what] : tables) json[name] = {{"definition", what.first}, {"id", what.second}};
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-Result<DdlRunner::Snapshot> DdlRunner::Snapshot::from_json(const std::string& text) {
-  const auto json = nlohmann::json::parse(text, nullptr, false);
-  if (!json.is_object()) return Error(ErrorCode::CORRUPTED, "a journal entry cannot be read");
-  Snapshot snapshot;
-  for (const auto& [name, what] : json.items())
-    snapshot.tables[name] = {what.value("definition", std::string()), what.value("id", std::string())};
-  return snapshot;
 }
 
 Status DdlRunner::load_journal(mysql::Connection& control) {
@@ -79,57 +58,38 @@ Status DdlRunner::journal(mysql::Connection& control, DdlRow& row, DdlState stat
   return {};
 }
 
-// A look on a connection of its own: the control connection speaks charset binary.
-Result<DdlRunner::Snapshot> DdlRunner::look(const mysql::DdlStatement& statement) const {
-  mysql::ConnectOptions connect;
-  connect.purpose = mysql::Purpose::kCatalog;
-  SLUICE_ASSIGN(auto catalog, mysql::Connection::open(options_.target, connect));
-  Snapshot snapshot;
-  auto add = [&](const TableName& source) -> Status {
-    if (source.table.empty() || !mapping_.includes(source.database, source.table)) return {};
-    const TableName name = mapping_.target_of(source.database, source.table);
-    SLUICE_ASSIGN(std::string definition, definition_of(*catalog, name));
-    auto id = mysql::server_table_id(*catalog, name);
-    snapshot.tables[name.to_string()] = {std::move(definition), id.ok() ? *id : std::string()};
-    return {};
-  };
-  for (const mysql::DdlTable& table : statement.tables) {
-    SLUICE_TRY(add(table.source));
-    SLUICE_TRY(add(table.rename_to));
-  }
-  if (is_database(statement.kind) && mapping_.includes_database(statement.database)) {
-    const std::string name = mapping_.target_database_of(statement.database);
-    auto text = mysql::show_create_database(*catalog, name);
-    snapshot.tables[name] = {text.ok() ? *text : std::string(), std::string()};
-  }
-  return snapshot;
+const DdlRow* DdlRunner::known(const DdlEvent& event) const {
+  const auto found = known_.find(event.position);
+  return found == known_.end() ? nullptr : &found->second;
 }
 
-DdlRunner::Verdict DdlRunner::decide(const mysql::DdlStatement& statement, const Snapshot& before,
-                                     const Snapshot& now) const {
-  size_t changed = 0, could_change = 0;
-  bool without_id = false;
-  for (const auto& [name, what] : before.tables) {
-    const auto found = now.tables.find(name);
-    const bool missing_before = what.first.empty();
-    if (statement.kind == mysql::DdlKind::kDropTable && missing_before) continue;
-    // A name in the middle of a swap is free before and after it.
-    const bool missing_now = found == now.tables.end() || found->second.first.empty();
-    if (statement.kind == mysql::DdlKind::kRenameTable && missing_before && missing_now) continue;
-    ++could_change;
-    if (found == now.tables.end() || found->second != what) ++changed;
-    if (!missing_before && what.second.empty()) without_id = true;
+// A decision that has not been carried out.
+const DdlDecision* DdlRunner::pending(const DdlEvent& event) const {
+  const auto found = decisions_.find(position_of(event));
+  if (found == decisions_.end()) return nullptr;
+  const DdlRow* row = known(event);
+  return row != nullptr && row->decision == found->second.identity ? nullptr : &found->second;
+}
+
+// Definitions are read on a connection of their own: the control connection speaks charset binary.
+Result<std::unique_ptr<mysql::Connection>> DdlRunner::catalog() const {
+  mysql::ConnectOptions connect;
+  connect.purpose = mysql::Purpose::kCatalog;
+  return mysql::Connection::open(options_.target, connect);
+}
+
+// On the target.
+std::vector<TableName> DdlRunner::named_by(const mysql::DdlStatement& statement) const {
+  std::vector<TableName> names;
+  for (const mysql::DdlTable& table : statement.tables) {
+    for (const TableName& name : {table.source, table.rename_to}) {
+      if (!name.table.empty() && mapping_.includes(name.database, name.table))
+        names.push_back(mapping_.target_of(name.database, name.table));
+    }
   }
-  using enum mysql::DdlKind;
-  if (changed == 0) {
-    // A swap of equal tables, and a TRUNCATE, show in the server's ids only.
-    const bool needs_ids = statement.kind == kRenameTable || statement.kind == kAlterTable;
-    return needs_ids && without_id && statement.kind == kRenameTable ? Verdict::kUnknown : Verdict::kNotDone;
-  }
-  if (changed == could_change) return Verdict::kDone;
-  if (statement.kind == kDropTable) return Verdict::kNotDone;  // the rest is dropped
-  // One table of several: whatever names them all either did all or is not atomic on this server.
-  return statement.tables.size() > 1 ? Verdict::kUnknown : Verdict::kDone;
+  if (is_database(statement.kind) && mapping_.includes_database(statement.database))
+    names.push_back({mapping_.target_database_of(statement.database), {}});
+  return names;
 }
 
 bool DdlRunner::wanted(const mysql::DdlStatement& statement) const {
@@ -150,50 +110,131 @@ std::string DdlRunner::drop_again(const mysql::DdlStatement& statement) const {
   return sql;
 }
 
-Result<DdlOutcome> DdlRunner::run(const DdlEvent& event, const mysql::DdlStatement& statement, bool window,
+Result<std::optional<DdlOutcome>> DdlRunner::settle(const DdlEvent& event, DdlState state, const DdlDecision& decision,
+                                                    mysql::Connection& control) {
+  DdlRow row;
+  if (const DdlRow* before = known(event)) row = *before;
+  row.position = event.position;
+  if (row.statement.empty()) row.statement = event.sql;
+  row.decision = decision.identity;
+  SLUICE_TRY(journal(control, row, state));
+  log::warn(kLog, "the operator decided on a DDL statement",
+            {{"position", event.position},
+             {"decision", state == DdlState::kDone ? "done" : "skipped"},
+             {"statement", event.sql.substr(0, kStatementShown)}});
+  return std::optional(state == DdlState::kDone ? DdlOutcome::kApplied : DdlOutcome::kSkipped);
+}
+
+Result<std::optional<DdlOutcome>> DdlRunner::decided(const DdlEvent& event, const DdlMode& mode, bool only_skip,
+                                                     mysql::Connection& control) {
+  using What = DdlDecision::What;
+  const DdlRow* row = known(event);
+  if (row != nullptr && row->state == DdlState::kDone) return std::optional(DdlOutcome::kApplied);
+  if (row != nullptr && row->state == DdlState::kSkipped) return std::optional(DdlOutcome::kSkipped);
+  const DdlDecision* decision = pending(event);
+  if (decision != nullptr && decision->what == What::kSkip)
+    return settle(event, DdlState::kSkipped, *decision, control);
+  if (only_skip) return std::optional<DdlOutcome>();
+  if (decision != nullptr && decision->what == What::kDone) return settle(event, DdlState::kDone, *decision, control);
+  const bool begun = decision == nullptr && row != nullptr && row->decision.starts_with(kReplaced);
+  if (!begun && (decision == nullptr || decision->what != What::kReplace)) return std::optional<DdlOutcome>();
+  SLUICE_ASSIGN(const DdlOutcome outcome, replace(event, decision, mode, control));
+  return std::optional(outcome);
+}
+
+// `decision` is null when an earlier process has begun to carry it out.
+Result<DdlOutcome> DdlRunner::replace(const DdlEvent& event, const DdlDecision* decision, const DdlMode& mode,
+                                      mysql::Connection& control) {
+  const DdlRow* row = known(event);
+  const std::string sql = decision != nullptr ? decision->statement : row->statement;
+  std::string database;
+  if (!event.database.empty() && mapping_.includes_database(event.database))
+    database = mapping_.target_database_of(event.database);
+  mysql::DdlStatement statement;  // unknown, unless it can be read
+  if (auto parsed = mysql::parse_ddl(sql, database, event.sql_mode); parsed.ok()) statement = std::move(*parsed);
+  const Task task{event, statement, sql, database};
+  if (decision == nullptr) {
+    if (row->state == DdlState::kFailed)
+      return Error(ErrorCode::DDL_FAILED, "the statement that replaces it failed: " + row->error, {},
+                   position_of(event));
+    if (row->state == DdlState::kExecuting) return recover(task, mode, *row, control);
+    return execute(task, mode, *row, control);
+  }
+  log::warn(kLog, "the operator replaced a DDL statement",
+            {{"position", event.position},
+             {"statement", event.sql.substr(0, kStatementShown)},
+             {"replaced_by", sql.substr(0, kStatementShown)}});
+  std::vector<TableName> named;  // its names are the target's
+  for (const mysql::DdlTable& table : statement.tables) {
+    named.push_back(table.source);
+    if (!table.rename_to.table.empty()) named.push_back(table.rename_to);
+  }
+  return begin(task, mode, named, decision->identity, control);
+}
+
+Result<DdlOutcome> DdlRunner::run(const DdlEvent& event, const mysql::DdlStatement& statement, const DdlMode& mode,
                                   mysql::Connection& control) {
-  const auto known = known_.find(event.position);
-  if (known != known_.end() && known->second.state == DdlState::kDone) return DdlOutcome::kApplied;
-  if (known != known_.end() && known->second.state == DdlState::kSkipped) return DdlOutcome::kSkipped;
+  SLUICE_ASSIGN(const auto settled, decided(event, mode, false, control));
+  if (settled) return *settled;
   mysql::DdlRewriteOptions rewrite;
   rewrite.comment = "sluice " + options_.owner.project + " " + event.position;
-  rewrite.drop_foreign_keys = window;
+  rewrite.drop_foreign_keys = mode.window;
   auto sql = mysql::rewrite_ddl(event.sql, statement, mapping_, event.sql_mode, rewrite);
-  if (!sql.ok()) return sql.error().with_position(event.position);
+  if (!sql.ok()) return sql.error().with_position(position_of(event));
   if (sql->empty()) return DdlOutcome::kNothing;
-  DdlRow row;
-  row.position = event.position;
-  row.statement = *sql;
-  if (options_.policy == DdlPolicy::kStop)
-    return Error(ErrorCode::DDL_STOPPED, event.sql.substr(0, 500), {}, event.position);
-  if (options_.policy == DdlPolicy::kSkip || !wanted(statement)) {
-    SLUICE_TRY(journal(control, row, DdlState::kSkipped));
+  const Task task{event, statement, std::move(*sql), {}};
+  const DdlDecision* retry = pending(event);  // the only decision that can be left
+  const DdlRow* row = known(event);
+  if (retry == nullptr && row != nullptr && row->state == DdlState::kExecuting)
+    return recover(task, mode, *row, control);
+  const std::string decision = retry != nullptr ? retry->identity : row != nullptr ? row->decision : std::string();
+  const bool ordered =
+      retry != nullptr || (row != nullptr && row->state == DdlState::kBefore && !row->decision.empty());
+  if (!ordered && options_.policy == DdlPolicy::kStop)
+    return Error(ErrorCode::DDL_STOPPED, event.sql.substr(0, kStatementShown), {}, position_of(event));
+  if (!ordered && (options_.policy == DdlPolicy::kSkip || !wanted(statement))) {
+    DdlRow skipped{event.position, task.sql, {}, DdlState::kSkipped, {}, {}};
+    SLUICE_TRY(journal(control, skipped, DdlState::kSkipped));
     log::warn(kLog, "a DDL statement is skipped by the project's policy", {{"position", event.position}});
     return DdlOutcome::kSkipped;
   }
-  if (known != known_.end() && known->second.state == DdlState::kExecuting) {
-    SLUICE_ASSIGN(const Snapshot before, Snapshot::from_json(known->second.before));
-    SLUICE_ASSIGN(const Snapshot now, look(statement));
-    row = known->second;
-    const Verdict verdict = decide(statement, before, now);
-    log::info(kLog, "an interrupted DDL statement was found",
-              {{"position", event.position}, {"done", verdict == Verdict::kDone ? "yes" : "no"}});
-    if (verdict == Verdict::kUnknown)
-      return Error(ErrorCode::DDL_UNDECIDED, event.sql.substr(0, 500), {}, event.position);
-    if (verdict == Verdict::kDone) {
-      SLUICE_TRY(journal(control, row, DdlState::kDone));
-      return DdlOutcome::kApplied;
-    }
-    const bool partly = statement.kind == mysql::DdlKind::kDropTable && before != now;
-    return execute(event, statement, partly ? drop_again(statement) : *sql, window, std::move(row), control);
-  }
-  SLUICE_ASSIGN(const Snapshot before, look(statement));
-  row.before = before.to_json();
-  SLUICE_TRY(journal(control, row, DdlState::kBefore));
-  return execute(event, statement, *sql, window, std::move(row), control);
+  return begin(task, mode, named_by(statement), decision, control);
 }
 
-Status DdlRunner::prepare_session(mysql::Connection& session, const DdlEvent& event, bool window) const {
+Result<DdlOutcome> DdlRunner::begin(const Task& task, const DdlMode& mode, const std::vector<TableName>& named,
+                                    const std::string& decision, mysql::Connection& control) {
+  DdlRow row{task.event.position, task.sql, {}, DdlState::kBefore, {}, decision};
+  SLUICE_ASSIGN(auto names, catalog());
+  SLUICE_ASSIGN(const DdlSnapshot before, DdlSnapshot::look(*names, named, mode.neighbours));
+  row.before = before.to_json();
+  SLUICE_TRY(journal(control, row, DdlState::kBefore));
+  if (crash_point == CrashPoint::kAfterBefore) return crashed();
+  return execute(task, mode, std::move(row), control);
+}
+
+// The statement may or may not have been carried out by a process that is gone.
+Result<DdlOutcome> DdlRunner::recover(const Task& task, const DdlMode& mode, DdlRow row, mysql::Connection& control) {
+  SLUICE_ASSIGN(const DdlSnapshot before, DdlSnapshot::from_json(row.before));
+  SLUICE_ASSIGN(auto names, catalog());
+  SLUICE_ASSIGN(const DdlSnapshot now, before.look_again(*names));
+  const DdlFinding finding = find_out(task.statement, before, now);
+  log::info(kLog, "an interrupted DDL statement was found",
+            {{"position", task.event.position}, {"done", finding == DdlFinding::kDone ? "yes" : "no"}});
+  if (finding == DdlFinding::kUnknown)
+    return Error(ErrorCode::DDL_UNDECIDED, row.statement.substr(0, kStatementShown), {}, position_of(task.event));
+  if (finding == DdlFinding::kDone) {
+    SLUICE_TRY(journal(control, row, DdlState::kDone));
+    return DdlOutcome::kApplied;
+  }
+  Task again = task;
+  if (task.statement.kind == mysql::DdlKind::kDropTable && before != now && row.decision.empty())
+    again.sql = drop_again(task.statement);
+  return execute(again, mode, std::move(row), control);
+}
+
+Status DdlRunner::prepare_session(mysql::Connection& session, const Task& task, bool window) const {
+  const DdlEvent& event = task.event;
+  if (!task.default_database.empty()) SLUICE_TRY(session.exec("USE " + mysql::quote_name(task.default_database)));
   std::string sql = "SET SESSION sql_mode=" + std::to_string(event.sql_mode) +
                     ", SESSION foreign_key_checks=" + (event.foreign_key_checks && !window ? "1" : "0") +
                     ", TIMESTAMP=" + std::to_string(event.timestamp_us / 1'000'000) + "." +
@@ -211,36 +252,55 @@ Status DdlRunner::prepare_session(mysql::Connection& session, const DdlEvent& ev
   return {};
 }
 
-Result<DdlOutcome> DdlRunner::execute(const DdlEvent& event, const mysql::DdlStatement& statement, std::string sql,
-                                      bool window, DdlRow row, mysql::Connection& control) {
-  const std::string object = statement.tables.empty() ? statement.database : statement.tables[0].source.to_string();
+DdlRunner::Running::Running(DdlRunner& runner, mysql::Connection& session) : runner_(runner) {
+  std::lock_guard lock(runner_.mutex_);
+  runner_.running_ = &session;
+  if (runner_.aborted_) session.abort();
+}
+
+DdlRunner::Running::~Running() {
+  std::lock_guard lock(runner_.mutex_);
+  runner_.running_ = nullptr;
+}
+
+void DdlRunner::abort() {
+  std::lock_guard lock(mutex_);
+  aborted_ = true;
+  if (running_ != nullptr) running_->abort();
+}
+
+Result<DdlOutcome> DdlRunner::execute(const Task& task, const DdlMode& mode, DdlRow row, mysql::Connection& control) {
+  const std::string position = position_of(task.event);
+  const std::string object =
+      task.statement.tables.empty() ? task.statement.database : task.statement.tables[0].source.to_string();
   mysql::ConnectOptions connect;
   connect.purpose = mysql::Purpose::kCatalog;
   connect.io_timeout = std::chrono::milliseconds(0);  // an ALTER takes as long as it takes
   connect.application = "sluice ddl";
   SLUICE_ASSIGN(auto session, open_registered(options_.target, connect, options_.owner, *options_.lease));
-  Status done = prepare_session(*session, event, window);
+  const Running running(*this, *session);
+  Status done = prepare_session(*session, task, mode.window);
   if (done.ok()) {
     SLUICE_TRY(journal(control, row, DdlState::kExecuting));
     if (crash_point == CrashPoint::kAfterExecuting) return crashed();
     SLUICE_TRY(options_.lease->check());
-    auto executed = session->exec(sql);
+    auto executed = session->exec(task.sql);
     if (!executed.ok()) done = executed.error();
   }
   if (done.ok()) {
     if (crash_point == CrashPoint::kAfterStatement) return crashed();
     SLUICE_TRY(journal(control, row, DdlState::kDone));
     if (crash_point == CrashPoint::kAfterDone) return crashed();
-    log::info(kLog, "applied a DDL statement", {{"position", event.position}, {"object", object}});
+    log::info(kLog, "applied a DDL statement", {{"position", task.event.position}, {"object", object}});
     return DdlOutcome::kApplied;
   }
   const Error& error = done.error();
   if (!session->alive() || error.code() == ErrorCode::DEADLOCK || error.code() == ErrorCode::TIMED_OUT ||
       error.code() == ErrorCode::CANCELLED)
-    return Error(ErrorCode::CONNECTION_LOST, error.cause(), object, event.position);
+    return Error(ErrorCode::CONNECTION_LOST, error.cause(), object, position);
   row.error = error.to_string();
   SLUICE_TRY(journal(control, row, DdlState::kFailed));
-  return Error(ErrorCode::DDL_FAILED, error.cause(), object, event.position);
+  return Error(ErrorCode::DDL_FAILED, error.cause(), object, position);
 }
 
 }  // namespace sluice::database

@@ -1,15 +1,20 @@
 // DdlRunner: DDL of the log on the target, journalled so that a restart knows whether it was done (exactness.md
-// section 4). Blocking; one thread; the caller has drained every applier.
+// section 4), and what the operator decided about it. Blocking; one thread at a time; the caller has drained what
+// touches the tables concerned.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "core/record.hpp"
 #include "core/table_mapping.hpp"
 #include "engines/mysql/dialect/ddl.hpp"
+#include "sinks/database/apply/ddl_snapshot.hpp"
 #include "sinks/database/bookkeeping.hpp"
 
 namespace sluice::database {
@@ -28,6 +33,14 @@ struct DdlEvent {
   static DdlEvent of(const Ddl& ddl, std::string position);
 };
 
+// An operator's word on one statement. It is carried out once: the journal remembers its identity.
+struct DdlDecision {
+  enum class What : uint8_t { kSkip, kDone, kRetry, kReplace } what = What::kSkip;
+  std::string statement;  // kReplace: what runs on the target instead, with the target's names
+  std::string identity;   // of this decision; the same at every start
+};
+using DdlDecisions = std::map<std::string, DdlDecision>;  // by the position that an error names
+
 struct DdlOptions {
   Endpoint target;
   Owner owner;
@@ -38,33 +51,64 @@ struct DdlOptions {
 
 enum class DdlOutcome : uint8_t { kNothing, kApplied, kSkipped };
 
+struct DdlMode {
+  bool window = false;                // inside the copy's window: foreign keys are added later, checks are off
+  std::vector<TableName> neighbours;  // on the target: tables that the statement concerns without naming them
+};
+
 class DdlRunner {
  public:
   DdlRunner(DdlOptions options, const TableMapping& mapping) : options_(std::move(options)), mapping_(mapping) {}
 
   // At the start of a session: what an earlier one left.
   Status load_journal(mysql::Connection& control);
-  // `window`: the statement stands inside the copy's window (foreign keys are added later, checks are off).
-  Result<DdlOutcome> run(const DdlEvent& event, const mysql::DdlStatement& statement, bool window,
+  void set_decisions(DdlDecisions decisions) { decisions_ = std::move(decisions); }
+
+  Result<DdlOutcome> run(const DdlEvent& event, const mysql::DdlStatement& statement, const DdlMode& mode,
                          mysql::Connection& control);
-  // A point at which a test ends the work: after the journal says kExecuting, after the statement, after kDone.
-  enum class CrashPoint : uint8_t { kNone, kAfterExecuting, kAfterStatement, kAfterDone };
+  // For a statement that cannot be run as the log has it: what the journal or the operator says of it; none: nothing
+  // yet. `only_skip`: no other decision counts.
+  Result<std::optional<DdlOutcome>> decided(const DdlEvent& event, const DdlMode& mode, bool only_skip,
+                                            mysql::Connection& control);
+
+  // Ends a statement under way: its connection is broken. From any thread.
+  void abort();
+
+  // A point at which a test ends the work: after the journal says kBefore, kExecuting, after the statement, after
+  // kDone.
+  enum class CrashPoint : uint8_t { kNone, kAfterBefore, kAfterExecuting, kAfterStatement, kAfterDone };
   CrashPoint crash_point = CrashPoint::kNone;
 
  private:
-  struct Snapshot {
-    std::map<std::string, std::pair<std::string, std::string>> tables;  // name -> definition, server's id
-    std::string to_json() const;
-    static Result<Snapshot> from_json(const std::string& text);
-    bool operator==(const Snapshot&) const = default;
-  };
-  enum class Verdict : uint8_t { kDone, kNotDone, kUnknown };
+  class Running {  // makes a session known to abort() while it is used
+   public:
+    Running(DdlRunner& runner, mysql::Connection& session);
+    ~Running();
+    Running(const Running&) = delete;
 
-  Result<DdlOutcome> execute(const DdlEvent& event, const mysql::DdlStatement& statement, std::string sql, bool window,
-                             DdlRow row, mysql::Connection& control);
-  Result<Snapshot> look(const mysql::DdlStatement& statement) const;
-  Verdict decide(const mysql::DdlStatement& statement, const Snapshot& before, const Snapshot& now) const;
-  Status prepare_session(mysql::Connection& session, const DdlEvent& event, bool window) const;
+   private:
+    DdlRunner& runner_;
+  };
+  struct Task {  // what is run on the target
+    const DdlEvent& event;
+    const mysql::DdlStatement& statement;
+    std::string sql;
+    std::string default_database;
+  };
+
+  const DdlRow* known(const DdlEvent& event) const;
+  const DdlDecision* pending(const DdlEvent& event) const;
+  Result<std::optional<DdlOutcome>> settle(const DdlEvent& event, DdlState state, const DdlDecision& decision,
+                                           mysql::Connection& control);
+  Result<DdlOutcome> replace(const DdlEvent& event, const DdlDecision* decision, const DdlMode& mode,
+                             mysql::Connection& control);
+  Result<DdlOutcome> begin(const Task& task, const DdlMode& mode, const std::vector<TableName>& named,
+                           const std::string& decision, mysql::Connection& control);
+  Result<DdlOutcome> recover(const Task& task, const DdlMode& mode, DdlRow row, mysql::Connection& control);
+  Result<DdlOutcome> execute(const Task& task, const DdlMode& mode, DdlRow row, mysql::Connection& control);
+  Result<std::unique_ptr<mysql::Connection>> catalog() const;
+  std::vector<TableName> named_by(const mysql::DdlStatement& statement) const;
+  Status prepare_session(mysql::Connection& session, const Task& task, bool window) const;
   std::string drop_again(const mysql::DdlStatement& statement) const;
   bool wanted(const mysql::DdlStatement& statement) const;
   Status journal(mysql::Connection& control, DdlRow& row, DdlState state);
@@ -72,6 +116,10 @@ class DdlRunner {
   const DdlOptions options_;
   const TableMapping& mapping_;
   std::map<std::string, DdlRow> known_;
+  DdlDecisions decisions_;
+  std::mutex mutex_;
+  mysql::Connection* running_ = nullptr;
+  bool aborted_ = false;
 };
 
 }  // namespace sluice::database

@@ -55,5 +55,7 @@ Result<std::vector<Statement>> write_statements(std::span<const Bucket> buckets)
 // Single statements, for conflicts.
 Result<std::string> replace_statement(const TablePlan& plan, RowView after);
 Result<std::string> delete_statement(const TablePlan& plan, RowView key);
+// The condition that finds the row by its key, on either side; empty for a table without a key.
+Result<std::string> key_condition(const TablePlan& plan, RowView key);
 
 }  // namespace sluice::database

@@ -220,4 +220,13 @@ Result<std::string> delete_statement(const TablePlan& plan, RowView key) {
   return sql;
 }
 
+Result<std::string> key_condition(const TablePlan& plan, RowView key) {
+  std::string sql;
+  if (plan.keyless()) return sql;
+  Values values;
+  SLUICE_TRY(decode(plan, key, values));
+  append_condition(sql, plan, values);
+  return sql;
+}
+
 }  // namespace sluice::database

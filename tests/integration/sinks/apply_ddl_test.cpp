@@ -34,6 +34,7 @@ struct ApplyDdl : ::testing::Test {
     DdlRunner runner(options, mapping);  // as a new process has it
     EXPECT_TRUE(runner.load_journal(*control).ok());
     runner.crash_point = crash;
+    runner.set_decisions(decisions);
     DdlEvent event;
     event.position = "0-1-" + std::to_string(number) + "#0";
     event.database = "d";
@@ -42,12 +43,17 @@ struct ApplyDdl : ::testing::Test {
     event.time_zone = "+02:00";
     auto statement = mysql::parse_ddl(sql, "d", 0);
     EXPECT_TRUE(statement.ok());
-    return runner.run(event, *statement, false, *control);
+    return runner.run(event, *statement, {}, *control);
   }
   std::string state() { return server().query_value("SELECT state FROM sluice.ddl ORDER BY updated_at DESC LIMIT 1"); }
 
+  void decide(DdlDecision::What what, const std::string& identity, const std::string& statement = {}) {
+    decisions["0-1-" + std::to_string(number) + "#0"] = {what, statement, identity};
+  }
+
   DdlOptions options;
   TableMapping mapping;
+  DdlDecisions decisions;
   std::unique_ptr<mysql::Connection> control;
   int number = 1;
 };
@@ -119,6 +125,83 @@ TEST_F(ApplyDdl, PoliciesAndFailures) {
   options.types = {"CREATE_TABLE"};
   EXPECT_EQ(*run("TRUNCATE TABLE a"), DdlOutcome::kSkipped);
   EXPECT_EQ(server().query_value("SELECT COUNT(*) FROM d.a"), "1");
+}
+
+TEST_F(ApplyDdl, WhatCannotBeDecidedIsDecidedByTheOperator) {
+  using What = DdlDecision::What;
+  for (const auto what : {What::kDone, What::kSkip, What::kRetry}) {
+    SetUp();
+    decisions.clear();
+    EXPECT_FALSE(run("RENAME TABLE a TO c, b TO e", DdlRunner::CrashPoint::kAfterExecuting).ok());
+    server().sql("RENAME TABLE d.a TO d.c");
+    EXPECT_EQ(run("RENAME TABLE a TO c, b TO e").error().code(), ErrorCode::DDL_UNDECIDED);
+    if (what == What::kRetry) server().sql("RENAME TABLE d.c TO d.a");
+    decide(what, "1");
+    auto again = run("RENAME TABLE a TO c, b TO e");
+    ASSERT_TRUE(again.ok()) << again.error().to_string();
+    EXPECT_EQ(state(), what == What::kSkip ? "SKIPPED" : "DONE");
+    EXPECT_EQ(server().query_value("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'd' AND "
+                                   "table_name = 'e'"),
+              what == What::kRetry ? "1" : "0");
+    decide(What::kRetry, "2");
+    EXPECT_TRUE(run("RENAME TABLE a TO c, b TO e").ok()) << "a decision about what is settled changes nothing";
+  }
+}
+
+// The process dies between what the journal says and what is done; the decision is told again at the next start.
+TEST_F(ApplyDdl, ADecisionOutlivesEveryCrashAndIsCarriedOutOnce) {
+  using enum DdlRunner::CrashPoint;
+  using What = DdlDecision::What;
+  options.policy = DdlPolicy::kStop;
+  const char* const sql = "ALTER TABLE a ADD COLUMN w INT NOT NULL DEFAULT 5";
+  for (const auto what : {What::kRetry, What::kReplace}) {
+    for (const auto crash : {kAfterBefore, kAfterExecuting, kAfterStatement, kAfterDone, kNone}) {
+      SetUp();
+      SCOPED_TRACE("crash " + std::to_string(static_cast<int>(crash)));
+      decisions.clear();
+      EXPECT_EQ(run(sql).error().code(), ErrorCode::DDL_STOPPED);
+      decide(what, what == What::kRetry ? "RETRY 1 " : "REPLACE 1 x", "ALTER TABLE a ADD COLUMN w INT DEFAULT 5");
+      EXPECT_EQ(run(sql, crash).ok(), crash == kNone);
+      auto again = run(sql);
+      ASSERT_TRUE(again.ok()) << again.error().to_string();
+      EXPECT_EQ(server().query_value("SELECT SUM(w) FROM d.a"), "5");
+      EXPECT_EQ(state(), "DONE");
+      EXPECT_EQ(server().query_value("SELECT IS_NULLABLE FROM information_schema.columns WHERE table_schema = 'd' AND "
+                                     "column_name = 'w'"),
+                what == What::kRetry ? "NO" : "YES");
+    }
+  }
+}
+
+TEST_F(ApplyDdl, AReplacementWhoseOutcomeCannotBeSeenIsAskedForAgain) {
+  using What = DdlDecision::What;
+  decide(What::kReplace, "REPLACE 1", "UPDATE a SET v = v + 1");
+  EXPECT_FALSE(run("ALTER TABLE a DROP COLUMN missing", DdlRunner::CrashPoint::kAfterStatement).ok());
+  EXPECT_EQ(run("ALTER TABLE a DROP COLUMN missing").error().code(), ErrorCode::DDL_UNDECIDED);
+  EXPECT_EQ(server().query_value("SELECT v FROM d.a"), "2") << "not twice";
+  decide(What::kReplace, "REPLACE 2", "ALTER TABLE a DROP COLUMN absent");
+  EXPECT_EQ(run("ALTER TABLE a DROP COLUMN missing").error().code(), ErrorCode::DDL_FAILED);
+  const auto again = run("ALTER TABLE a DROP COLUMN missing");
+  EXPECT_EQ(again.error().code(), ErrorCode::DDL_FAILED);
+  EXPECT_NE(again.error().cause().find("absent"), std::string::npos) << again.error().to_string();
+  decide(What::kDone, "DONE 3");
+  EXPECT_EQ(*run("ALTER TABLE a DROP COLUMN missing"), DdlOutcome::kApplied);
+}
+
+TEST_F(ApplyDdl, AStatementThatIsNotUnderstoodCanBeSettled) {
+  DdlEvent event;
+  event.position = "0-1-1#0";
+  event.sql = "FROBNICATE a";
+  DdlRunner runner(options, mapping);
+  EXPECT_FALSE(runner.decided(event, {}, false, *control)->has_value());
+  decide(DdlDecision::What::kDone, "DONE 1");
+  runner.set_decisions(decisions);
+  EXPECT_FALSE(runner.decided(event, {}, true, *control)->has_value()) << "skip only";
+  EXPECT_EQ(runner.decided(event, {}, false, *control)->value(), DdlOutcome::kApplied);
+  EXPECT_EQ(state(), "DONE");
+  DdlRunner next(options, mapping);
+  ASSERT_TRUE(next.load_journal(*control).ok());
+  EXPECT_EQ(next.decided(event, {}, true, *control)->value(), DdlOutcome::kApplied) << "the journal remembers";
 }
 
 }  // namespace

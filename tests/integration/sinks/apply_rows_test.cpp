@@ -143,7 +143,7 @@ TEST_F(ApplyRows, ConflictsStopAndNameTheRow) {
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().code(), ErrorCode::ROW_CONFLICT);
   EXPECT_EQ(status.error().object(), "d.t (id=1)");
-  EXPECT_EQ(status.error().position(), "binlog.000001:200");
+  EXPECT_EQ(status.error().position(), "0-1-2");
   EXPECT_EQ(target.rows("SELECT id, u, v FROM d.t ORDER BY id"), "1,10,foreign;");
 
   Target other(server());
@@ -153,6 +153,22 @@ TEST_F(ApplyRows, ConflictsStopAndNameTheRow) {
       {next().update(t, {1, 10, "foreign"}, {1, 10, "b"}).update(t, {2, 20, "x"}, {2, 20, "y"}).done()});
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().object(), "d.t (id=2)");
+}
+
+TEST_F(ApplyRows, APolicyForOneGroupIsForThatGroupOnly) {
+  server().sql("INSERT INTO d.t VALUES (1, 10, 'foreign'), (2, 20, 'foreign')");
+  Target target(server());
+  open(target);
+  Group group = target.group_of({next().insert(t, {1, 10, "a"}).done()}, 0);
+  group.on_conflict = ConflictPolicy::kOverwrite;
+  auto done = target.appliers[0]->apply(group);
+  ASSERT_TRUE(done.ok()) << done.error().to_string();
+  auto stopped = target.apply({next().insert(t, {2, 20, "b"}).done()});
+  ASSERT_FALSE(stopped.ok());
+  EXPECT_EQ(stopped.error().code(), ErrorCode::ROW_CONFLICT);
+  EXPECT_EQ(target.rows("SELECT v FROM d.t ORDER BY id"), "a;foreign;");
+  // What was rolled back was not recorded either.
+  EXPECT_EQ(target.rows("SELECT total FROM sluice.conflict_count"), "1;");
 }
 
 TEST_F(ApplyRows, ConflictsAreOverwrittenOrSkipped) {
@@ -172,6 +188,13 @@ TEST_F(ApplyRows, ConflictsAreOverwrittenOrSkipped) {
                                     .insert(t, {5, 50, "good"})
                                     .done()}));
     EXPECT_EQ(target.conflicts.size(), 4U);
+    // What was resolved is kept beside the rows: the row that is to be deleted and is not there does not differ.
+    EXPECT_EQ(target.rows("SELECT total, skipped FROM sluice.conflict_count"),
+              policy == ConflictPolicy::kSkip ? "4,3;" : "4,0;");
+    EXPECT_EQ(target.rows("SELECT source_database, source_table, row_key, kind FROM sluice.conflict ORDER BY id"),
+              "d,t,`id`=1,INSERT;d,t,`id`=2,INSERT;d,t,`id`=3,UPDATE;d,t,`id`=4,DELETE;");
+    EXPECT_EQ(target.rows("SELECT DISTINCT policy, position FROM sluice.conflict"),
+              policy == ConflictPolicy::kSkip ? "SKIP,0-1-1;" : "OVERWRITE,0-1-1;");
     EXPECT_EQ(target.rows("SELECT id, u, v FROM d.t ORDER BY id"), policy == ConflictPolicy::kSkip
                                                                        ? "1,10,foreign;5,50,good;9,90,in the way;"
                                                                        : "1,11,a;2,90,b;3,30,y;5,50,good;");

@@ -370,5 +370,53 @@ TEST_F(Bookkeeping, RowsOfTablesChunksRechecksAndJournal) {
   EXPECT_TRUE(read_tables(connection, owner_)->empty());
 }
 
+TEST_F(Bookkeeping, ConflictsAreKeptToALimitAndCountedExactly) {
+  auto opened = open(owner_);
+  ASSERT_OK(opened);
+  auto& connection = **opened;
+  const ConflictRow row{{"a", "t'1"}, "`id`=5", "INSERT", ConflictPolicy::kSkip, "0-1-7", "Duplicate entry '5'"};
+  ASSERT_OK(connection.exec("START TRANSACTION"));
+  ASSERT_OK(record_conflicts(connection, owner_, 0, {row}, 1, 1));
+  ASSERT_OK(connection.exec("ROLLBACK"));
+  EXPECT_EQ(read_conflict_totals(connection, owner_)->total, 0U) << "they are part of the rows' transaction";
+
+  ASSERT_OK(record_conflicts(connection, owner_, 0, {row}, 1, 1));
+  std::vector<ConflictRow> many(kConflictsKept - 2, row);
+  for (ConflictRow& one : many) one.policy = ConflictPolicy::kOverwrite;
+  Owner import = owner_;
+  import.component = owner_.project + ".full_import";
+  ASSERT_OK(record_conflicts(connection, import, 3, many, many.size(), 0));
+  ASSERT_OK(record_conflicts(connection, owner_, 0, {row, row, row}, 3, 2));
+  const auto totals = read_conflict_totals(connection, owner_);
+  ASSERT_OK(totals);
+  EXPECT_EQ(totals->total, kConflictsKept + 2);
+  EXPECT_EQ(totals->skipped, 3U);
+  EXPECT_EQ(totals->kept, kConflictsKept);
+  const auto rows = read_conflicts(connection, owner_, 2);
+  ASSERT_OK(rows);
+  ASSERT_EQ(rows->size(), 2U);
+  EXPECT_EQ((*rows)[0].table, row.table);
+  EXPECT_EQ((*rows)[0].key, row.key);
+  EXPECT_EQ((*rows)[0].kind, row.kind);
+  EXPECT_EQ((*rows)[0].position, row.position);
+  EXPECT_EQ((*rows)[0].cause, row.cause);
+  EXPECT_EQ((*rows)[0].policy, ConflictPolicy::kSkip);
+  EXPECT_EQ((*rows)[1].policy, ConflictPolicy::kOverwrite);
+
+  // Another writer of the project does not wait for one that has not committed yet.
+  auto second = open(owner_);
+  ASSERT_OK(second);
+  ASSERT_OK((*second)->exec("SET SESSION innodb_lock_wait_timeout=1"));
+  ASSERT_OK(connection.exec("START TRANSACTION"));
+  ASSERT_OK(record_conflicts(connection, owner_, 0, {row}, 1, 1));
+  ASSERT_OK(record_conflicts(**second, owner_, 1, {row}, 1, 1));
+  ASSERT_OK(connection.exec("COMMIT"));
+  EXPECT_EQ(read_conflict_totals(connection, owner_)->total, kConflictsKept + 4);
+
+  ASSERT_OK(delete_project(connection, "sluice", owner_.project));
+  EXPECT_EQ(read_conflict_totals(connection, owner_)->total, 0U);
+  EXPECT_TRUE(read_conflicts(connection, owner_)->empty());
+}
+
 }  // namespace
 }  // namespace sluice::database
