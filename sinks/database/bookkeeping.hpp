@@ -25,8 +25,10 @@ struct Owner {
 
 // Creates the meta database and its tables when they are missing. Idempotent.
 Status create_bookkeeping(mysql::Connection&, const std::string& meta_database);
-// Removes what a project left (release): its rows; the meta database stays.
-Status delete_project(mysql::Connection&, const std::string& meta_database, const std::string& project);
+// Removes what a project left, when its components have ended: fences all of them out for ever, then deletes its rows,
+// the fences last, then drops the meta database when nothing but our empty tables is in it. Idempotent; nothing to do
+// when the meta database is gone. The owner is the component that releases: always the same one of a project.
+Status release_project(const Endpoint& target, const Owner&, const Lease&);
 
 // Take-over in the order of section 1: raise the fence (killing registered connections that block it), kill every
 // registered connection of older epochs that still lives, until none is left. STALE_EPOCH when the fence is newer.

@@ -1,4 +1,4 @@
-// The tables of the bookkeeping: creating them, and removing what a project left in them.
+// The tables of the bookkeeping.
 #include <array>
 #include <charconv>
 
@@ -68,6 +68,12 @@ std::vector<TableText> tables() {
 
 namespace sql {
 
+std::vector<std::string> table_names() {
+  std::vector<std::string> names;
+  for (const TableText& table : tables()) names.emplace_back(table.name);
+  return names;
+}
+
 Result<uint64_t> number_of(const std::optional<std::string>& cell) {
   uint64_t value = 0;
   if (!cell) return Error(ErrorCode::CORRUPTED, "the bookkeeping holds NULL where a number belongs");
@@ -110,14 +116,6 @@ Status create_bookkeeping(mysql::Connection& connection, const std::string& meta
   for (const TableText& table : tables()) {
     SLUICE_TRY(connection.exec("CREATE TABLE IF NOT EXISTS " + mysql::quote_table(meta_database, table.name) + " (" +
                                table.columns + ") ENGINE=InnoDB"));
-  }
-  return {};
-}
-
-Status delete_project(mysql::Connection& connection, const std::string& meta_database, const std::string& project) {
-  for (const TableText& table : tables()) {
-    SLUICE_TRY(connection.exec("DELETE FROM " + mysql::quote_table(meta_database, table.name) +
-                               " WHERE project = " + mysql::quoted(project)));
   }
   return {};
 }

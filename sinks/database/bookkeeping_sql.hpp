@@ -13,6 +13,7 @@ namespace sluice::database::sql {
 inline std::string table(const Owner& owner, std::string_view name) {
   return mysql::quote_table(owner.meta_database, name);
 }
+std::vector<std::string> table_names();  // of all tables that create_bookkeeping makes; each has a column `project`
 // " WHERE project = … AND component = …"
 inline std::string where_owner(const Owner& owner) {
   return " WHERE project = " + mysql::quoted(owner.project) + " AND component = " + mysql::quoted(owner.component);

@@ -1,4 +1,4 @@
-// Phases INDEXES and FOREIGN_KEYS: what is added to tables that are filled.
+// Phase FOREIGN_KEYS: keys, added to tables that are filled.
 //
 // Foreign keys come from the definition that the bookkeeping holds: that of the moment to which the target has been
 // brought. The source's present one may be ahead of it, and its changes will come through the log. Only for tables that
@@ -6,8 +6,6 @@
 #include <algorithm>
 
 #include "agents/components/struct_transfer/session.hpp"
-#include "core/log.hpp"
-#include "engines/mysql/dialect/create_table.hpp"
 #include "engines/mysql/sql_text.hpp"
 
 namespace sluice::agents::struct_transfer {
@@ -42,13 +40,6 @@ std::string key_text(const ForeignKey& key, const TableName& parent) {
          action_text("UPDATE", key.on_update);
 }
 
-Result<std::map<TableName, TableSchema>> target_schemas(Session& s, const std::vector<TableName>& names) {
-  SLUICE_ASSIGN(auto found, mysql::read_tables(*s.ddl, names));
-  std::map<TableName, TableSchema> schemas;
-  for (auto& [name, schema] : found) schemas.emplace(s.folded(name), std::move(schema));
-  return schemas;
-}
-
 // Whether the target has this key already, under whatever name.
 bool has_key(const Session& s, const TableSchema& target, const ForeignKey& key, const TableName& parent) {
   return std::any_of(target.foreign_keys.begin(), target.foreign_keys.end(), [&](const ForeignKey& k) {
@@ -78,7 +69,7 @@ class ForeignKeys {
         if (in_scope(key)) databases.insert(parent_of(key).database);
     }
     SLUICE_ASSIGN(existing_, s_.existing(databases));
-    SLUICE_ASSIGN(auto schemas, target_schemas(s_, targets));
+    SLUICE_ASSIGN(auto schemas, s_.target_schemas(targets));
     for (const Wanted& table : wanted) {
       if (s_.stop_desired()) return {};
       auto target = schemas.find(s_.folded(table.target));
@@ -152,170 +143,13 @@ class ForeignKeys {
   std::map<TableName, std::string> existing_;
 };
 
-bool has_index(const TableSchema& target, const std::string& name) {
-  return std::any_of(target.keys.begin(), target.keys.end(), [&](const Key& key) { return key.name == name; });
-}
-
-// Views may read views: those that fail are tried again as long as some succeed.
-class Views {
- public:
-  explicit Views(Session& session) : s_(session) {}
-
-  Status run() {
-    SLUICE_ASSIGN(auto infos, mysql::list_tables(*s_.source, s_.mapping));
-    for (const mysql::TableInfo& info : infos)
-      if (info.type == "VIEW") left_.push_back(info.name);
-    while (!left_.empty()) {
-      size_t before = left_.size();
-      SLUICE_TRY(round());
-      if (left_.size() == before) break;
-    }
-    for (size_t i = 0; i < left_.size(); ++i)
-      s_.warn("view " + left_[i].to_string() + " cannot be created on the target: " + reasons_[i]);
-    return {};
-  }
-
- private:
-  Status round() {
-    std::vector<TableName> failed;
-    reasons_.clear();
-    for (const TableName& name : left_) {
-      if (s_.stop_desired()) return {};
-      Status created = create(name);
-      if (created.ok()) continue;
-      ErrorCode code = created.error().code();
-      bool of_this_view = code == ErrorCode::STATEMENT_FAILED || code == ErrorCode::UNSUPPORTED ||
-                          code == ErrorCode::MISSING_PRIVILEGE || code == ErrorCode::NOT_FOUND ||
-                          code == ErrorCode::INVALID_ARGUMENT;
-      if (!of_this_view || !s_.ddl->alive() || !s_.source->alive()) return created;
-      failed.push_back(name);
-      reasons_.push_back(created.error().cause());
-    }
-    left_ = std::move(failed);
-    return {};
-  }
-
-  Status create(const TableName& name) {
-    SLUICE_ASSIGN(std::string shown, mysql::show_create_view(*s_.source, name));
-    SLUICE_ASSIGN(std::string sql, mysql::rewrite_view(shown, name, s_.mapping, false));
-    TableName target = s_.mapping.target_of(name.database, name.table);
-    // Names inside of it that stand alone belong to the view's own database.
-    SLUICE_TRY(s_.exec("USE " + mysql::quote_name(target.database), name.to_string()));
-    Status created = s_.exec(sql, name.to_string());
-    if (created.ok() || created.error().code() != ErrorCode::MISSING_PRIVILEGE) return finish(created, name, target);
-    SLUICE_ASSIGN(sql, mysql::rewrite_view(shown, name, s_.mapping, true));
-    SLUICE_TRY(s_.exec(sql, name.to_string()));
-    s_.warn("view " + target.to_string() + " belongs to the migrating user: it may not name another definer");
-    return finish({}, name, target);
-  }
-
-  Status finish(Status status, const TableName& name, const TableName& target) {
-    if (!status.ok()) return status;
-    s_.report(name, target, "VIEW");
-    SLUICE_ASSIGN(auto warnings, s_.ddl->warnings());
-    constexpr uint32_t kNoSuchUser = 1449;
-    for (const auto& warning : warnings)
-      if (warning.code == kNoSuchUser)
-        s_.warn("view " + target.to_string() + " cannot be used before its definer exists: " + warning.message);
-    return {};
-  }
-
-  Session& s_;
-  std::vector<TableName> left_;
-  std::vector<std::string> reasons_;
-};
-
-// Next AUTO_INCREMENT values by name.
-Result<std::map<TableName, uint64_t>> counters(mysql::Connection& connection, const std::set<std::string>& databases) {
-  std::map<TableName, uint64_t> values;
-  if (databases.empty()) return values;
-  // MySQL 8 answers from a cache unless told otherwise; other servers do not know the variable.
-  if (!connection.version().mariadb) {
-    auto set = connection.exec("SET SESSION information_schema_stats_expiry = 0");
-    if (!set.ok() && !connection.alive()) return set.error();
-  }
-  std::string list;
-  for (const std::string& database : databases) list += (list.empty() ? "" : ", ") + mysql::quoted(database);
-  SLUICE_ASSIGN(auto found, connection.query("SELECT TABLE_SCHEMA, TABLE_NAME, AUTO_INCREMENT FROM "
-                                             "information_schema.TABLES WHERE AUTO_INCREMENT IS NOT NULL AND "
-                                             "TABLE_SCHEMA IN (" +
-                                             list + ")"));
-  for (auto& row : found.rows)
-    values[{row[0].value_or(""), row[1].value_or("")}] = std::strtoull(row[2].value_or("0").c_str(), nullptr, 10);
-  return values;
-}
-
-Status carry_sequences(Session& s) {
-  SLUICE_ASSIGN(auto infos, mysql::list_tables(*s.source, s.mapping));
-  for (const mysql::TableInfo& info : infos) {
-    if (info.type != "SEQUENCE") continue;
-    SLUICE_ASSIGN(std::string next,
-                  s.source->query_value("SELECT next_not_cached_value FROM " + mysql::quote_table(info.name)));
-    TableName target = s.mapping.target_of(info.name.database, info.name.table);
-    // SETVAL never goes back. It answers a row, so it is a query.
-    SLUICE_TRY(s.context.lease()->check());
-    auto set = s.ddl->query("SELECT SETVAL(" + mysql::quote_table(target) + ", " + next + ", 0)");
-    if (!set.ok()) return set.error().with_object(target.to_string());
-  }
-  return {};
-}
-
 }  // namespace
-
-Status add_indexes(Session& s) {
-  SLUICE_ASSIGN(auto rows, database::read_tables(*s.meta, s.owner));
-  std::vector<TableName> targets;
-  for (const TableRow& row : rows) targets.push_back(row.target);
-  SLUICE_ASSIGN(auto schemas, target_schemas(s, targets));
-  for (const TableRow& row : rows) {
-    if (s.stop_desired()) return {};
-    auto target = schemas.find(s.folded(row.target));
-    if (target == schemas.end()) continue;
-    auto shown = mysql::show_create_table(*s.source, row.source);
-    if (!shown.ok() && shown.error().code() == ErrorCode::NOT_FOUND) continue;  // dropped; the log tells
-    if (!shown.ok()) return shown.error();
-    mysql::SplitOptions options;
-    options.defer_indexes = true;
-    SLUICE_ASSIGN(auto parts, mysql::split_create_table(*shown, row.source, s.mapping, options));
-    std::string clauses;
-    for (const mysql::IndexDefinition& index : parts.deferred_indexes)
-      if (!has_index(target->second, index.name)) clauses += (clauses.empty() ? "ADD " : ", ADD ") + index.text;
-    if (!clauses.empty())
-      SLUICE_TRY(s.exec("ALTER TABLE " + mysql::quote_table(row.target) + " " + clauses, row.target.to_string()));
-    s.report(row.source, row.target, "INDEXED");
-  }
-  return {};
-}
 
 Status add_foreign_keys(Session& s) {
   SLUICE_TRY(ForeignKeys(s).run());
   if (s.stop_desired()) return {};
   SLUICE_TRY(create_views(s));
   return s.stop_desired() ? Status{} : carry_counters(s);
-}
-
-Status create_views(Session& s) { return Views(s).run(); }
-
-Status carry_counters(Session& s) {
-  SLUICE_ASSIGN(auto infos, mysql::list_tables(*s.source, s.mapping));
-  std::set<std::string> from, to;
-  for (const mysql::TableInfo& info : infos) {
-    from.insert(info.name.database);
-    to.insert(s.mapping.target_of(info.name.database, info.name.table).database);
-  }
-  SLUICE_ASSIGN(auto source, counters(*s.source, from));
-  SLUICE_ASSIGN(auto found, counters(*s.ddl, to));
-  std::map<TableName, uint64_t> present;
-  for (const auto& [name, value] : found) present[s.folded(name)] = value;
-  for (const auto& [name, value] : source) {
-    if (!s.mapping.includes(name.database, name.table)) continue;
-    TableName target = s.mapping.target_of(name.database, name.table);
-    auto now = present.find(s.folded(target));
-    if (now == present.end() || now->second >= value) continue;
-    SLUICE_TRY(s.exec("ALTER TABLE " + mysql::quote_table(target) + " AUTO_INCREMENT = " + std::to_string(value),
-                      target.to_string()));
-  }
-  return carry_sequences(s);
 }
 
 }  // namespace sluice::agents::struct_transfer

@@ -37,6 +37,8 @@ struct Session {
   TableName folded(TableName name) const;
   // Names and types ("BASE TABLE", "VIEW" …) of what exists in these databases of the target, by folded name.
   Result<std::map<TableName, std::string>> existing(const std::set<std::string>& databases);
+  // Definitions on the target, by folded name.
+  Result<std::map<TableName, TableSchema>> target_schemas(const std::vector<TableName>& names);
 };
 
 // spec.tables as names; empty: all.
@@ -46,7 +48,8 @@ Status transfer_tables(Session& session);   // phase TABLES
 Status add_indexes(Session& session);       // phase INDEXES
 Status add_foreign_keys(Session& session);  // phase FOREIGN_KEYS: keys, then views, then counters
 Status create_views(Session& session);
-Status carry_counters(Session& session);
+Status carry_counters(Session& session);    // phase COUNTERS
+Status release(ComponentContext& context);  // phase RELEASE
 
 // Empty when a target table with these columns can take every row of the source table, else what is in the way.
 // `exact`: the definitions must be the same; else more columns with defaults and wider types are allowed.

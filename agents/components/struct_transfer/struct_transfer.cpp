@@ -82,15 +82,22 @@ TableName Session::folded(TableName name) const {
 
 Result<std::map<TableName, std::string>> Session::existing(const std::set<std::string>& databases) {
   std::map<TableName, std::string> found;
-  if (databases.empty()) return found;
-  std::string list;
-  for (const std::string& database : databases) list += (list.empty() ? "" : ", ") + mysql::quoted(database);
-  SLUICE_ASSIGN(auto table,
-                ddl->query("SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES WHERE "
-                           "TABLE_SCHEMA IN (" +
-                           list + ")"));
-  for (auto& row : table.rows) found[folded({row[0].value_or(""), row[1].value_or("")})] = row[2].value_or("");
+  // One by one: of names that differ only by case, TABLE_SCHEMA IN (…) answers for the first alone.
+  for (const std::string& database : databases) {
+    SLUICE_ASSIGN(auto table,
+                  ddl->query("SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES WHERE "
+                             "TABLE_SCHEMA = " +
+                             mysql::quoted(database)));
+    for (auto& row : table.rows) found[folded({row[0].value_or(""), row[1].value_or("")})] = row[2].value_or("");
+  }
   return found;
+}
+
+Result<std::map<TableName, TableSchema>> Session::target_schemas(const std::vector<TableName>& names) {
+  SLUICE_ASSIGN(auto found, mysql::read_tables(*ddl, names));
+  std::map<TableName, TableSchema> schemas;
+  for (auto& [name, schema] : found) schemas.emplace(folded(name), std::move(schema));
+  return schemas;
 }
 
 Result<std::set<TableName>> only_tables(const cluster::v1::ComponentSpec& spec) {
@@ -102,9 +109,20 @@ Result<std::set<TableName>> only_tables(const cluster::v1::ComponentSpec& spec) 
   return names;
 }
 
+// Asks nothing of the source, which may be gone by now.
+Status release(ComponentContext& context) {
+  const auto& spec = context.spec();
+  SLUICE_ASSIGN(const TableMapping mapping, net::mapping_of(spec));
+  context.update([](cluster::v1::ComponentStatus& status) { status.set_state(cluster::v1::RUNNING); });
+  return database::release_project(net::from_proto(spec.target()),
+                                   {spec.project_id(), spec.component_id(), spec.epoch(), mapping.meta_database()},
+                                   *context.lease());
+}
+
 }  // namespace struct_transfer
 
 Status run_struct_transfer(ComponentContext& context) {
+  if (context.spec().struct_phase() == cluster::v1::RELEASE) return struct_transfer::release(context);
   struct_transfer::Session session(context);
   SLUICE_TRY(session.open());
   context.update([](cluster::v1::ComponentStatus& status) { status.set_state(cluster::v1::RUNNING); });
@@ -115,6 +133,8 @@ Status run_struct_transfer(ComponentContext& context) {
       return struct_transfer::add_indexes(session);
     case cluster::v1::FOREIGN_KEYS:
       return struct_transfer::add_foreign_keys(session);
+    case cluster::v1::COUNTERS:
+      return struct_transfer::carry_counters(session);
     default:
       return Error(ErrorCode::INVALID_ARGUMENT, "the specification names no phase", context.spec().component_id());
   }

@@ -365,9 +365,110 @@ TEST_F(Bookkeeping, RowsOfTablesChunksRechecksAndJournal) {
   ASSERT_OK(write_ddl(connection, owner_, ddl));
   EXPECT_EQ(read_ddl(connection, owner_, true)->size(), 0U);
   EXPECT_EQ(read_ddl(connection, owner_, false)->at(0).state, DdlState::kDone);
+}
 
-  ASSERT_OK(delete_project(connection, "sluice", owner_.project));
-  EXPECT_TRUE(read_tables(connection, owner_)->empty());
+// A row in every table of a meta database, whatever its columns.
+void fill(const std::string& database, const std::string& project) {
+  std::string statements = "SET SESSION sql_mode = ''; ";
+  for (const auto& row :
+       server().query("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = '" + database + "'"))
+    statements +=
+        "INSERT IGNORE INTO " + database + "." + row[0].value_or("") + " (project) VALUES ('" + project + "'); ";
+  server().sql(statements);
+}
+
+uint64_t rows_of(const std::string& database, const std::string& project) {
+  uint64_t count = 0;
+  for (const auto& row :
+       server().query("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = '" + database + "'"))
+    count += std::stoull(server().query_value("SELECT COUNT(*) FROM " + database + "." + row[0].value_or("") +
+                                              " WHERE project = '" + project + "'"));
+  return count;
+}
+
+bool exists(const std::string& database) { return !server().query("SHOW DATABASES LIKE '" + database + "'").empty(); }
+
+TEST_F(Bookkeeping, AReleasedProjectLeavesNothing) {
+  const std::string meta = "released";
+  Owner late = owner_, releaser = owner_, neighbour = owner_;
+  for (Owner* owner : {&late, &releaser, &neighbour}) owner->meta_database = meta;
+  releaser.component = owner_.project + ".struct.release";
+  neighbour.project = owner_.project + "_other";
+  auto plain = mysql::Connection::open(server().endpoint(), options());
+  ASSERT_OK(plain);
+  ASSERT_OK(create_bookkeeping(**plain, meta));
+  for (const Owner& owner : {late, neighbour}) ASSERT_OK(take_over(server().endpoint(), owner));
+  auto zombie = open(late);
+  ASSERT_OK(zombie);
+  fill(meta, owner_.project);
+  fill(meta, neighbour.project);
+  EXPECT_GE(rows_of(meta, owner_.project), 7U);
+  const uint64_t others = rows_of(meta, neighbour.project);
+
+  ASSERT_OK(release_project(server().endpoint(), releaser, *Lease::unlimited()));
+  EXPECT_EQ(rows_of(meta, owner_.project), 0U);
+  EXPECT_EQ(rows_of(meta, neighbour.project), others);
+  // A component that was late wrote nothing after that, and cannot come back.
+  EXPECT_EQ((*zombie)->exec("DO 1").error().code(), ErrorCode::CONNECTION_LOST);
+  EXPECT_EQ(open(late).error().code(), ErrorCode::STALE_EPOCH);
+
+  // The last project takes the database with it, but not what somebody else keeps there.
+  server().sql("CREATE VIEW released.mine AS SELECT 1");
+  releaser.project = neighbour.project;
+  ASSERT_OK(release_project(server().endpoint(), releaser, *Lease::unlimited()));
+  EXPECT_TRUE(exists(meta));
+  server().sql("DROP VIEW released.mine");
+  ++releaser.epoch;
+  ASSERT_OK(release_project(server().endpoint(), releaser, *Lease::unlimited()));
+  EXPECT_FALSE(exists(meta));
+  ++releaser.epoch;
+  ASSERT_OK(release_project(server().endpoint(), releaser, *Lease::unlimited()));
+  EXPECT_FALSE(exists(meta));
+}
+
+// Lets a lease run out at the n-th look at it: the release ends there as if it had been killed.
+class CountingClock final : public Clock {
+ public:
+  explicit CountingClock(int looks) : left_(looks) {}
+  BootTime boot_time() const override { return BootTime(left_-- > 0 ? 1 : 1000); }
+  int64_t unix_time_us() const override { return 0; }
+
+ private:
+  mutable std::atomic<int> left_;
+};
+
+TEST_F(Bookkeeping, AReleaseThatDiesIsFinishedByTheNext) {
+  Owner late = owner_, releaser = owner_;
+  late.meta_database = releaser.meta_database = "dying";
+  releaser.component = owner_.project + ".struct.release";
+  int died = 0;
+  for (int looks = 0;; ++looks) {
+    auto plain = mysql::Connection::open(server().endpoint(), options());
+    ASSERT_OK(plain);
+    ASSERT_OK(create_bookkeeping(**plain, "dying"));
+    ++late.epoch;
+    ASSERT_OK(take_over(server().endpoint(), late));
+    fill("dying", owner_.project);
+    CountingClock clock(looks);
+    Lease lease(clock);
+    lease.extend(BootTime(500));
+    ++releaser.epoch;
+    const Status ended = release_project(server().endpoint(), releaser, lease);
+    if (ended.ok()) break;
+    ASSERT_EQ(ended.error().code(), ErrorCode::LEASE_EXPIRED);
+    ++died;
+    ++releaser.epoch;
+    ASSERT_OK(release_project(server().endpoint(), releaser, *Lease::unlimited()));
+    ASSERT_FALSE(exists("dying")) << looks;
+  }
+  EXPECT_GT(died, 10);
+  // A DROP DATABASE that was interrupted has left some of the tables.
+  auto plain = mysql::Connection::open(server().endpoint(), options());
+  ASSERT_OK(create_bookkeeping(**plain, "dying"));
+  server().sql("DROP TABLE dying.checkpoint, dying.connection");
+  ++releaser.epoch;
+  ASSERT_OK(release_project(server().endpoint(), releaser, *Lease::unlimited()));
+  EXPECT_FALSE(exists("dying"));
 }
 
 TEST_F(Bookkeeping, ConflictsAreKeptToALimitAndCountedExactly) {
