@@ -56,8 +56,7 @@ struct Tick {};
 enum class Verb { kStart, kStop, kResume, kRelease, kDelete, kFinish };
 struct Command {
   Verb verb;
-  bool again;
-  std::string run_mode;
+  std::shared_ptr<const admin::v1::ResumeProjectRequest> resume;  // of kResume
 };
 struct CommandReply {
   std::shared_ptr<const Status> status;

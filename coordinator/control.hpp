@@ -20,7 +20,8 @@ class Control {
   virtual const ProjectBoard& board() const = 0;
   virtual Result<std::string> create_project(admin::v1::CreateProjectRequest request) = 0;  // the new id
   // Returns when the wish is persisted; the board tells when it is fulfilled.
-  virtual Status command(const std::string& id_or_name, ProjectVerb verb, bool again, const std::string& run_mode) = 0;
+  virtual Status command(const std::string& id_or_name, ProjectVerb verb) = 0;
+  virtual Status resume(const admin::v1::ResumeProjectRequest& wish) = 0;
   virtual Result<std::vector<admin::v1::Node>> nodes() = 0;
   virtual bool stopping() const = 0;  // streams end
 };

@@ -133,23 +133,11 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
     return id;
   }
 
-  Status command(const std::string& id_or_name, ProjectVerb verb, bool again, const std::string& run_mode) override {
-    auto project = world_board_->get(id_or_name);
-    project_actor target;
-    if (project) {
-      std::lock_guard lock(mutex_);
-      if (auto found = projects_.find(project->id()); found != projects_.end()) target = found->second;
-    }
-    if (!target) return Error(ErrorCode::NOT_FOUND, "there is no project of this id or name", id_or_name);
-    caf::scoped_actor self(*system_);
-    Status status = Error(ErrorCode::TIMED_OUT, "the project does not answer", id_or_name);
-    self->request(target, kCommandTimeout, Command{static_cast<Verb>(verb), again, run_mode})
-        .receive([&](const CommandReply& reply) { status = *reply.status; },
-                 [&](const caf::error& error) {
-                   status = Error(ErrorCode::TIMED_OUT, "the project does not answer: " + system_->render(error),
-                                  id_or_name);
-                 });
-    return status;
+  Status command(const std::string& id_or_name, ProjectVerb verb) override {
+    return send(id_or_name, Command{static_cast<Verb>(verb), nullptr});
+  }
+  Status resume(const admin::v1::ResumeProjectRequest& wish) override {
+    return send(wish.id(), Command{Verb::kResume, std::make_shared<const admin::v1::ResumeProjectRequest>(wish)});
   }
 
   Result<std::vector<admin::v1::Node>> nodes() override {
@@ -162,6 +150,25 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
 
  private:
   static_assert(static_cast<int>(Verb::kFinish) == static_cast<int>(ProjectVerb::kFinish));
+
+  Status send(const std::string& id_or_name, Command command) {
+    auto project = world_board_->get(id_or_name);
+    project_actor target;
+    if (project) {
+      std::lock_guard lock(mutex_);
+      if (auto found = projects_.find(project->id()); found != projects_.end()) target = found->second;
+    }
+    if (!target) return Error(ErrorCode::NOT_FOUND, "there is no project of this id or name", id_or_name);
+    caf::scoped_actor self(*system_);
+    Status status = Error(ErrorCode::TIMED_OUT, "the project does not answer", id_or_name);
+    self->request(target, kCommandTimeout, std::move(command))
+        .receive([&](const CommandReply& reply) { status = *reply.status; },
+                 [&](const caf::error& error) {
+                   status = Error(ErrorCode::TIMED_OUT, "the project does not answer: " + system_->render(error),
+                                  id_or_name);
+                 });
+    return status;
+  }
 
   Status open_data_dir() {
     std::error_code error;

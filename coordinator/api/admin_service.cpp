@@ -119,11 +119,7 @@ class AdminServiceImpl final : public AdminService::Service {
     return command(*context, request->id(), ProjectVerb::kStop);
   }
   grpc::Status ResumeProject(grpc::ServerContext* context, const ResumeProjectRequest* request, Empty*) override {
-    return call(*context, [&]() -> Status {
-      if (!request->run_mode().empty() && request->run_mode() != "ONCE" && request->run_mode() != "FOLLOW")
-        return Error(ErrorCode::INVALID_ARGUMENT, "runMode: ONCE or FOLLOW", "runMode");
-      return control_.command(request->id(), ProjectVerb::kResume, request->again(), request->run_mode());
-    });
+    return call(*context, [&] { return control_.resume(*request); });
   }
   grpc::Status ReleaseProject(grpc::ServerContext* context, const ProjectRequest* request, Empty*) override {
     return command(*context, request->id(), ProjectVerb::kRelease);
@@ -206,7 +202,7 @@ class AdminServiceImpl final : public AdminService::Service {
   }
 
   grpc::Status command(grpc::ServerContext& context, const std::string& id, ProjectVerb verb) {
-    return call(context, [&] { return control_.command(id, verb, false, ""); });
+    return call(context, [&] { return control_.command(id, verb); });
   }
 
   template <class Use>

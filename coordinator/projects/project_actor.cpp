@@ -44,7 +44,7 @@ Result<v1::StoredProject> apply(const Command& command, const v1::StoredProject&
     case Verb::kStop:
       return stop_project(state, now);
     case Verb::kResume:
-      return resume_project(state, command.again, command.run_mode, now);
+      return resume_project(state, *command.resume, now);
     case Verb::kRelease:
       return release_project(state, now);
     case Verb::kDelete:

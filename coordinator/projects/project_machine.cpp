@@ -399,6 +399,11 @@ bool gone(const v1::StoredProject& state) {
          state.ending() == "DELETED";
 }
 
+bool changes_components(admin::v1::CreateProjectRequest before, const admin::v1::CreateProjectRequest& after) {
+  before.set_run_mode(after.run_mode());
+  return before.SerializeAsString() != after.SerializeAsString();
+}
+
 v1::StoredProject ending(v1::StoredProject state, const char* to, int64_t now_us) {
   state.set_ending(to);
   state.set_ending_us(now_us);
@@ -456,25 +461,27 @@ Result<v1::StoredProject> stop_project(const v1::StoredProject& state, int64_t n
   return ending(state, "SUSPEND", now_us);
 }
 
-Result<v1::StoredProject> resume_project(const v1::StoredProject& state, bool again, const std::string& run_mode,
+Result<v1::StoredProject> resume_project(const v1::StoredProject& state, const admin::v1::ResumeProjectRequest& wish,
                                          int64_t now_us) {
   if (gone(state)) return wrong_state(state, "its resources are released");
   if (state.status() == "INIT") return wrong_state(state, "start it");
-  if (state.status() == "RUNNING" && state.ending().empty()) {
-    v1::StoredProject next = state;
-    if (!run_mode.empty()) next.mutable_spec()->set_run_mode(run_mode);
-    return next;
-  }
-  bool over = state.status() == "FINISHED" || state.ending() == "FINISHED";
-  if (over && !again) return wrong_state(state, "it has ended; ask for `again` to catch up and verify once more");
+  SLUICE_ASSIGN(auto spec, changed_spec(state.spec(), wish));
+  // A component that runs keeps what it was started with.
+  if ((state.status() == "RUNNING" || !state.ending().empty()) && changes_components(state.spec(), spec))
+    return wrong_state(state, "stop it before its options are changed");
   v1::StoredProject next = state;
+  *next.mutable_spec() = std::move(spec);
+  if (state.status() == "RUNNING" && state.ending().empty()) return next;
+  bool over = state.status() == "FINISHED" || state.ending() == "FINISHED";
+  if (over && !wish.again())
+    return wrong_state(state, "it has ended; ask for `again` to catch up and verify once more");
   next.set_status("RUNNING");
+  next.clear_errors();  // of earlier attempts
   next.clear_ending();
   next.clear_ending_us();
   next.set_attempt(next.attempt() + 1);
   next.clear_finished_us();
   next.set_modified_us(now_us);
-  if (!run_mode.empty()) next.mutable_spec()->set_run_mode(run_mode);
   // What was verified before says nothing of what is followed from now on: it is verified again.
   const bool repeat = over || state.verified();
   if (repeat) {

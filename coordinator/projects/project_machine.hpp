@@ -30,7 +30,7 @@ Decision decide(const v1::StoredProject& state, const ComponentViews& views, int
 v1::StoredProject new_project(std::string id, const admin::v1::CreateProjectRequest& spec, int64_t now_us);
 Result<v1::StoredProject> start_project(const v1::StoredProject& state, int64_t now_us);
 Result<v1::StoredProject> stop_project(const v1::StoredProject& state, int64_t now_us);
-Result<v1::StoredProject> resume_project(const v1::StoredProject& state, bool again, const std::string& run_mode,
+Result<v1::StoredProject> resume_project(const v1::StoredProject& state, const admin::v1::ResumeProjectRequest& wish,
                                          int64_t now_us);
 Result<v1::StoredProject> release_project(const v1::StoredProject& state, int64_t now_us);
 Result<v1::StoredProject> delete_project(const v1::StoredProject& state, int64_t now_us);

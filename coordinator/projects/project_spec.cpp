@@ -302,7 +302,30 @@ Status validate_project(const admin::v1::CreateProjectRequest& request) {
   return mapping.ok() ? Status() : Status(mapping.error().with_object("transferMapping"));
 }
 
+Result<admin::v1::CreateProjectRequest> changed_spec(admin::v1::CreateProjectRequest spec,
+                                                     const admin::v1::ResumeProjectRequest& change) {
+  if (!change.run_mode().empty()) spec.set_run_mode(change.run_mode());
+  if (!change.on_conflict().empty()) {
+    spec.set_on_conflict(change.on_conflict());
+    if (spec.has_incr_transfer_config()) spec.mutable_incr_transfer_config()->clear_conflict_policy();
+  }
+  if (!change.on_ddl().empty()) spec.set_on_ddl(change.on_ddl());
+  if (change.has_throttle_rps()) {
+    spec.mutable_full_transfer_config()->set_throttle_rps(change.throttle_rps());
+    spec.mutable_incr_transfer_config()->set_throttle_rps(change.throttle_rps());
+  }
+  if (change.memory_bytes() != 0) spec.set_memory_bytes(change.memory_bytes());
+  if (!change.speed().empty()) spec.set_speed(change.speed());
+  if (change.has_allow_dest_table_not_empty())
+    spec.mutable_full_transfer_config()->set_allow_dest_table_not_empty(change.allow_dest_table_not_empty());
+  if (change.has_truncate_target()) spec.set_truncate_target(change.truncate_target());
+  if (change.skip_check_size() > 0) *spec.mutable_skip_check() = change.skip_check();
+  SLUICE_TRY(validate_project(spec));
+  return spec;
+}
+
 ProjectSteps ProjectSteps::of(const admin::v1::CreateProjectRequest& request) {
+  if (request.precheck_only()) return {};
   return {request.enable_struct_transfer(), request.enable_full_transfer(), request.enable_incr_transfer(),
           request.enable_full_verify(), request.run_mode() != "ONCE" && request.enable_incr_transfer()};
 }
@@ -355,6 +378,11 @@ cluster::v1::ComponentSpec spec_of(const admin::v1::CreateProjectRequest& reques
                                                                : request.on_conflict();
   spec.set_on_conflict(conflict.empty() ? "stop" : conflict);
   spec.set_on_ddl(request.on_ddl().empty() ? "apply" : request.on_ddl());
+  if (request.enable_struct_transfer()) spec.add_steps("STRUCT_TRANSFER");
+  if (request.enable_full_transfer() || request.enable_incr_transfer()) spec.add_steps("TRANSFER_INCR_LOG_PULL");
+  if (request.enable_full_transfer()) spec.add_steps("FULL_TRANSFER");
+  if (request.enable_incr_transfer()) spec.add_steps("INCR_TRANSFER");
+  if (request.enable_full_verify()) spec.add_steps("FULL_VERIFIER");
   *spec.mutable_ddl_types() = incr.support_ddl_types();
   *spec.mutable_skip_checks() = request.skip_check();
   spec.set_store_retention_hours(incr.has_store_log_kept_hour() ? incr.store_log_kept_hour() : 7);

@@ -14,6 +14,10 @@ namespace sluice::coordinator {
 // INVALID_ARGUMENT or UNSUPPORTED, naming the field (by its JSON path), for everything that cannot be done as asked.
 Status validate_project(const admin::v1::CreateProjectRequest& request);
 
+// The configuration with what a resume changes in it, checked as a whole. What is not set stays.
+Result<admin::v1::CreateProjectRequest> changed_spec(admin::v1::CreateProjectRequest spec,
+                                                     const admin::v1::ResumeProjectRequest& change);
+
 // Which steps the configuration switches on.
 struct ProjectSteps {
   bool structure = false, full = false, incremental = false, verify = false;

@@ -40,6 +40,11 @@ class ProjectMachineTest : public ::testing::Test {
     EXPECT_TRUE(wanted_.components.empty());
     command(start_project(state_, now_));
   }
+  static admin::v1::ResumeProjectRequest again() {
+    admin::v1::ResumeProjectRequest wish;
+    wish.set_again(true);
+    return wish;
+  }
   void command(Result<v1::StoredProject> next) {
     ASSERT_TRUE(next.ok()) << next.error().to_string();
     state_ = *next;
@@ -281,7 +286,7 @@ TEST_F(ProjectMachineTest, StaleReportsOfAnEarlierAttemptEndNothing) {
   status("store", cluster::v1::STOPPED);
   step();
   EXPECT_EQ(state_.status(), "SUSPEND");
-  command(resume_project(state_, false, "", now_));
+  command(resume_project(state_, {}, now_));
   auto& view = views_["np.struct"];
   view.component_id = "np.struct";
   view.kind = cluster::v1::STRUCT_TRANSFER;
@@ -317,7 +322,7 @@ TEST_F(ProjectMachineTest, AFailureNamesItsStepEndsTheOthersAndIsResumable) {
   EXPECT_EQ(step_status("FULL_TRANSFER"), "FAILED");
   ASSERT_EQ(state_.errors_size(), 1);
   EXPECT_EQ(state_.errors(0).object(), "a.b");
-  command(resume_project(state_, false, "", now_));
+  command(resume_project(state_, {}, now_));
   EXPECT_EQ(running(), "store full ");
   EXPECT_EQ(step_status("FULL_TRANSFER"), "RUNNING");
   EXPECT_EQ(wanted_.attempt, 2u);
@@ -350,7 +355,7 @@ TEST_F(ProjectMachineTest, StopWaitsForTheComponentsButNotForEver) {
   EXPECT_EQ(step_status("INCR_TRANSFER"), "SUSPEND");
   command(stop_project(state_, now_));
   EXPECT_EQ(state_.status(), "SUSPEND");
-  command(resume_project(state_, false, "", now_));
+  command(resume_project(state_, {}, now_));
   EXPECT_EQ(state_.status(), "RUNNING");
   EXPECT_TRUE(has("incr") && has("store") && !desired("incr").stop());
 }
@@ -359,7 +364,7 @@ TEST_F(ProjectMachineTest, ResumeWhileStoppingCallsItOff) {
   begin(spec(true, true, true, true, "FOLLOW"));
   up_to_following();
   command(stop_project(state_, now_));
-  command(resume_project(state_, false, "", now_));
+  command(resume_project(state_, {}, now_));
   EXPECT_EQ(state_.status(), "RUNNING");
   EXPECT_FALSE(desired("incr").stop());
 }
@@ -457,6 +462,52 @@ TEST_F(ProjectMachineTest, ACheckerThatEndsWithItsVerdictAsErrorHasDoneItsWork) 
   EXPECT_TRUE(state_.ending().empty());
 }
 
+// What stopped a project can be changed when it is resumed, and its error is not that of the next attempt.
+TEST_F(ProjectMachineTest, ResumeChangesOptionsOfWhatRests) {
+  begin(spec());
+  admin::v1::ResumeProjectRequest wish;
+  wish.set_on_conflict("skip");
+  wish.set_on_ddl("stop");
+  wish.set_throttle_rps(77);
+  wish.set_memory_bytes(64 << 20);
+  wish.set_allow_dest_table_not_empty(true);
+  wish.add_skip_check("LOG_BIN");
+  auto early = resume_project(state_, wish, now_);
+  ASSERT_FALSE(early.ok()) << "the precheck runs with its old options";
+  EXPECT_EQ(early.error().code(), ErrorCode::WRONG_STATE);
+  fail("precheck", Error(ErrorCode::TARGET_NOT_EMPTY, "a.t has rows"));
+  ASSERT_EQ(state_.status(), "FAILED");
+  ASSERT_EQ(state_.errors_size(), 1);
+  command(resume_project(state_, wish, now_));
+  EXPECT_EQ(state_.errors_size(), 0);
+  const auto& precheck = find("precheck")->spec;
+  EXPECT_TRUE(precheck.allow_not_empty());
+  EXPECT_EQ(precheck.skip_checks(0), "LOG_BIN");
+  EXPECT_EQ(precheck.memory_bytes(), 64u << 20);
+  up_to_following();
+  EXPECT_EQ(find("incr")->spec.on_conflict(), "skip");
+  EXPECT_EQ(find("incr")->spec.on_ddl(), "stop");
+  EXPECT_EQ(find("incr")->spec.throttle_rows_per_second(), 77u);
+  EXPECT_TRUE(resume_project(state_, wish, now_).ok()) << "nothing changes";
+  command(stop_project(state_, now_));
+  wish.set_on_conflict("perhaps");
+  auto wrong = resume_project(state_, wish, now_);
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_EQ(wrong.error().code(), ErrorCode::INVALID_ARGUMENT);
+}
+
+TEST_F(ProjectMachineTest, APrecheckAloneLooksAtWhatTheStepsNeedAndEnds) {
+  auto request = spec();
+  request.set_precheck_only(true);
+  begin(request);
+  EXPECT_EQ(running(), "precheck ");
+  EXPECT_EQ(find("precheck")->spec.steps_size(), 5);
+  finish("precheck");
+  EXPECT_EQ(running(), "");
+  EXPECT_EQ(state_.status(), "FINISHED");
+  EXPECT_EQ(state_.steps_size(), 1);
+}
+
 TEST_F(ProjectMachineTest, AFinishedProjectCatchesUpAndVerifiesAgain) {
   begin(spec());
   up_to_following();
@@ -465,9 +516,9 @@ TEST_F(ProjectMachineTest, AFinishedProjectCatchesUpAndVerifiesAgain) {
   finish("incr");
   finish("store");
   ASSERT_EQ(state_.status(), "FINISHED");
-  EXPECT_FALSE(resume_project(state_, false, "", now_).ok());
+  EXPECT_FALSE(resume_project(state_, {}, now_).ok());
   EXPECT_TRUE(stop_project(state_, now_).ok() == false);
-  command(resume_project(state_, true, "", now_));
+  command(resume_project(state_, again(), now_));
   EXPECT_EQ(running(), "store incr checker ");
   EXPECT_EQ(find("store")->spec.start().offset(), 900u);
   EXPECT_EQ(step_status("FULL_TRANSFER"), "FINISHED");
@@ -500,7 +551,7 @@ TEST_F(ProjectMachineTest, ReleaseAndDeleteWorkFromEveryStateAndRepeatedly) {
     EXPECT_EQ(state_.status(), "RELEASED") << from;
     command(release_project(state_, now_));
     EXPECT_FALSE(start_project(state_, now_).ok());
-    EXPECT_FALSE(resume_project(state_, false, "", now_).ok());
+    EXPECT_FALSE(resume_project(state_, {}, now_).ok());
     command(delete_project(state_, now_));
     EXPECT_EQ(state_.status(), "DELETED") << from;
     command(delete_project(state_, now_));
