@@ -1,5 +1,5 @@
-// BinlogReader against a MySQL 8 or later that SLUICE_TEST_MYSQL_URL names (user with all privileges; GTIDs on).
-// Skipped without it: Debian has no MySQL server.
+// BinlogReader against a real MySQL: the one of `./dev setup mysql`, or an 8.0 or later that SLUICE_TEST_MYSQL_URL
+// names (user with all privileges; GTIDs on). Skipped without either: Debian 12 has no MySQL server.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,20 +7,28 @@
 
 #include "engines/mysql/binlog/events.hpp"
 #include "tests/integration/mysql/binlog_recorder.hpp"
+#include "tests/support/mysql_server.hpp"
 
 namespace sluice::mysql {
 namespace {
 
 using namespace binlog_testing;
+using sluice::testing::MySqlServer;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 class BinlogMySqlTest : public ::testing::Test {
  protected:
+  static void TearDownTestSuite() { server_.reset(); }
   void SetUp() override {
     const char* url = std::getenv("SLUICE_TEST_MYSQL_URL");
-    if (url == nullptr) GTEST_SKIP() << "SLUICE_TEST_MYSQL_URL is not set";
-    endpoint_ = std::move(Endpoint::parse_url(url)).value();
+    if (url != nullptr) {
+      endpoint_ = std::move(Endpoint::parse_url(url)).value();
+    } else {
+      if (const std::string why = MySqlServer::missing(); !why.empty()) GTEST_SKIP() << why;
+      if (server_ == nullptr) server_ = std::make_unique<MySqlServer>();
+      endpoint_ = server_->endpoint();
+    }
     ConnectOptions options;
     options.purpose = Purpose::kCatalog;
     connection_ = std::move(Connection::open(endpoint_, options)).value();
@@ -65,6 +73,7 @@ class BinlogMySqlTest : public ::testing::Test {
     EXPECT_EQ(select_rows(endpoint_, *recorder.schemas[table]), recorder.tables[table]) << table;
   }
 
+  inline static std::unique_ptr<MySqlServer> server_;
   Endpoint endpoint_;
   std::unique_ptr<Connection> connection_;
   Position start_;
