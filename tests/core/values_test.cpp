@@ -1,4 +1,4 @@
-// Positions, URLs, table mappings, budgets, secrets, leases: the small values that everything passes around.
+// Positions, URLs, table mappings, budgets, leases: the small values that everything passes around.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
