@@ -236,6 +236,12 @@ def visible_latencies(source, watched, transactions, rate):
     return {"p50_ms": values[len(values) // 2], "p99_ms": values[len(values) * 99 // 100], "max_ms": values[-1]}
 
 
+def median_latencies(bench, source, watched):
+    """Medians over the rounds of each figure, and the rounds themselves."""
+    rounds = [visible_latencies(source, watched, bench.arguments.ticks, 200) for _ in range(bench.arguments.rounds)]
+    return {**{figure: statistics.median(one[figure] for one in rounds) for figure in rounds[0]}, "rounds": rounds}
+
+
 def latency(bench):
     source, target = bench.server("source", 1), bench.server("target", 2)
     replica = bench.server("replica", 3, "--skip-log-bin")
@@ -245,13 +251,13 @@ def latency(bench):
     wait_until(lambda: table_count(target, "ticks") == 1, 120)
     query(source, "INSERT INTO bench.ticks VALUES (2, 'x')")
     wait_until(lambda: table_count(target, "ticks") == 2, 120)
-    mine = visible_latencies(source, target, bench.arguments.ticks, 200)
+    mine = median_latencies(bench, source, target)
     process.send_signal(signal.SIGINT)
     bench.finish(process)
     start_replica(source, replica)
     query(replica, "START SLAVE")
     wait_until(caught_up(source, replica), 60)
-    peer = visible_latencies(source, replica, bench.arguments.ticks, 200)
+    peer = median_latencies(bench, source, replica)
     return {"transactions_per_second": 200, "sluice": mine, "peer_figures": peer, "ratio": peer["p50_ms"] / mine["p50_ms"],
             "peer": "MariaDB replication"}
 
