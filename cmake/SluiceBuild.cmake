@@ -22,8 +22,12 @@ endif()
 add_compile_options(-Wall -Wextra -Wpedantic -Wno-missing-field-initializers -Wno-dangling-else -fno-omit-frame-pointer
                     "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
 if(SLUICE_SANITIZE)
-  add_compile_options(-fsanitize=${SLUICE_SANITIZE} -O1)
+  add_compile_options(-fsanitize=${SLUICE_SANITIZE} -fno-sanitize-recover=all -O1)  # what is found ends the program
   add_link_options(-fsanitize=${SLUICE_SANITIZE})
+endif()
+
+if(SLUICE_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # the decoders themselves tell the fuzzer which ways were taken
 endif()
 
 # sluice_library(NAME SOURCES... [LINK targets...]): one static library per folder.
@@ -44,10 +48,19 @@ function(sluice_test name label)
   cmake_parse_arguments(A "" "TIMEOUT" "LINK" ${ARGN})
   add_executable(${name} ${A_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE ${A_LINK} GTest::gtest_main GTest::gmock)
+  if(NOT TARGET tests_${label})  # all programs of a label, and what they start: ./dev test unit builds no more than it runs
+    add_custom_target(tests_${label})
+  endif()
+  add_dependencies(tests_${label} ${name})
+  if(NOT label STREQUAL "unit")
+    add_dependencies(tests_${label} sluice)
+  endif()
   if(NOT A_TIMEOUT)
     set(A_TIMEOUT 120)
   endif()
   add_test(NAME ${name} COMMAND ${name})
+  # A program of which every test was skipped says so in ctest's list too.
   set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT ${A_TIMEOUT}
+    SKIP_REGULAR_EXPRESSION "PASSED  . 0 tests\\.\n(.  SKIPPED .[^\n]*\n)+$"
     ENVIRONMENT "SLUICE_BIN=${CMAKE_BINARY_DIR}/sluice;SLUICE_SOURCE_DIR=${CMAKE_SOURCE_DIR}")
 endfunction()

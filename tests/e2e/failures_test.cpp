@@ -1,14 +1,13 @@
 // What goes wrong around a migration: each is a typed error in display, report and log, nothing is lost, and the job
 // goes on with --resume once the cause is cured.
 #include <gtest/gtest.h>
-#include <signal.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/compare.hpp"
 #include "tests/support/mariadb.hpp"
 #include "tests/support/migrate_run.hpp"
-#include "tests/support/tcp_proxy.hpp"
 #include "tests/support/wait.hpp"
 #include "tests/support/workload.hpp"
 
@@ -35,6 +34,7 @@ class Failures : public ::testing::Test {
                         !error["action"].get<std::string>().empty());
     EXPECT_TRUE(found) << code << " is not in " << report["errors"].dump(2) << run.logs();
     EXPECT_NE(run.output().find(code), std::string::npos) << "not in the display";
+    EXPECT_NE(run.component_logs().find(code), std::string::npos) << "not in a component.log" << run.logs();
     EXPECT_EQ(run.output().find(MariaDbServer::kPassword), std::string::npos) << "a password was printed";
     EXPECT_TRUE(run.processes().empty());
   }
@@ -43,9 +43,7 @@ class Failures : public ::testing::Test {
     const auto ended = run.wait(minutes(4));
     ASSERT_TRUE(ended.has_value()) << run.logs();
     EXPECT_EQ(*ended, 0) << run.logs();
-    std::string text;
-    for (const std::string& line : compare_databases(source, target, {"app"})) text += line + "\n";
-    EXPECT_EQ(text, "");
+    EXPECT_EQ(differences(source, target, {"app"}), "");
   }
 
   MariaDbServer source{{.server_id = 1}};
@@ -63,15 +61,25 @@ TEST_F(Failures, WrongPassword) {
 }
 
 TEST_F(Failures, NothingListens) {
-  run.set_target_port(free_port());
+  target.stop();
   run.start({"--include", "app.*"});
   expect_error("CONNECT_FAILED");
+  target.restart();
+  expect_resume_succeeds();
 }
 
+// A name that the resolver does not know at first. In a mount namespace of its own the run is given another hosts file;
+// where none can be made the cure is not tested.
 TEST_F(Failures, UnknownHost) {
+  TempDir folder("sluice-hosts");
+  std::ofstream(folder.file("hosts")) << read_text_file("/etc/hosts") << "\n127.0.0.1 no-such-host.invalid\n";
   run.set_source_host("no-such-host.invalid");
   run.start({"--include", "app.*"});
   expect_error("UNKNOWN_HOST");
+  const std::string hosts = "mount --bind " + folder.file("hosts") + " /etc/hosts";
+  if (run_program("unshare", {"--mount", "sh", "-c", hosts}) != 0) GTEST_SKIP() << "no mount namespace here";
+  run.set_wrapper({"unshare", "--mount", "sh", "-c", hosts + " && exec \"$0\" \"$@\""});
+  expect_resume_succeeds();
 }
 
 TEST_F(Failures, TheSecondInterruptEndsAtOnceAndIsResumable) {
@@ -101,7 +109,7 @@ TEST_F(Failures, TruncateTargetReplacesWhatIsThere) {
   target.sql("CREATE DATABASE app; CREATE TABLE app.items (id INT PRIMARY KEY); INSERT INTO app.items VALUES (1)");
   run.start({"--include", "app.*", "--truncate-target"});
   EXPECT_EQ(run.wait(minutes(4)), 0) << run.logs();
-  EXPECT_TRUE(compare_databases(source, target, {"app"}).empty());
+  EXPECT_EQ(differences(source, target, {"app"}), "");
 }
 
 TEST_F(Failures, SourceWithoutBinlog) {
@@ -135,9 +143,7 @@ TEST_F(Failures, ConflictStopsWithTheRowAndResumesWhenRepaired) {
   run.start({"--include", "app.*", "--follow"});
   ASSERT_TRUE(wait_until([&] { return target.try_sql("SELECT 1 FROM app.bank") == 0; }, minutes(1)));
   source.sql("INSERT INTO app.bank VALUES (1000, 1)");
-  ASSERT_TRUE(
-      wait_until([&] { return target.query("SELECT 1 FROM app.bank WHERE id = 1000").size() == 1; }, minutes(2)))
-      << run.logs();
+  ASSERT_TRUE(target.becomes("SELECT 1 FROM app.bank WHERE id = 1000", "1")) << run.logs();
   // Inside the copy's window the row would be made so; from here on it is strict.
   ASSERT_TRUE(
       wait_until([&] { return run.output().find("\"status\":\"MONITORING\"") != std::string::npos; }, minutes(1)));
@@ -146,28 +152,6 @@ TEST_F(Failures, ConflictStopsWithTheRowAndResumesWhenRepaired) {
   expect_error("ROW_CONFLICT");
   target.sql("DELETE FROM app.bank WHERE id = 1001");
   expect_resume_succeeds();
-}
-
-TEST_F(Failures, ConnectionsCutInTheMiddleAreRetried) {
-  TcpProxy proxy(target.port());
-  run.set_target_port(proxy.port());
-  workload.start();
-  run.start({"--include", "app.*", "--follow"});
-  ASSERT_TRUE(wait_until([&] { return target.try_sql("SELECT 1 FROM app.bank") == 0; }, minutes(1))) << run.logs();
-  for (int round = 0; round < 5; ++round) {
-    source.sql("INSERT INTO app.bank VALUES (" + std::to_string(1000 + round) + ", 1)");
-    ASSERT_TRUE(wait_until(
-        [&] { return target.query("SELECT 1 FROM app.bank WHERE id = " + std::to_string(1000 + round)).size() == 1; },
-        minutes(2)))
-        << run.logs();
-    proxy.cut_all();
-  }
-  workload.stop();
-  run.interrupt();
-  EXPECT_EQ(run.wait(minutes(4)), 0) << run.logs();
-  std::string text;
-  for (const std::string& line : compare_databases(source, target, {"app"})) text += line + "\n";
-  EXPECT_EQ(text, "") << run.logs();
 }
 
 TEST_F(Failures, PlantedDifferencesAreFoundAndTheCorrectionRepairsThem) {
@@ -187,41 +171,26 @@ TEST_F(Failures, PlantedDifferencesAreFoundAndTheCorrectionRepairsThem) {
   const std::string correction = read_text_file(file);
   ASSERT_FALSE(correction.empty()) << file;
   target.sql(correction);
-  EXPECT_TRUE(compare_databases(source, target, {"app"}).empty());
+  EXPECT_EQ(differences(source, target, {"app"}), "");
   run.start({"--include", "app.*", "--resume"});
   EXPECT_EQ(run.wait(minutes(4)), 0) << run.logs();
 }
 
-TEST_F(Failures, ZombieIncrSyncWritesNothing) {
-  workload.start();
-  run.start({"--include", "app.*", "--follow"});
-  ASSERT_TRUE(wait_until([&] { return target.try_sql("SELECT 1 FROM app.bank") == 0; }, minutes(1))) << run.logs();
-  source.sql("INSERT INTO app.bank VALUES (1000, 1)");
-  ASSERT_TRUE(
-      wait_until([&] { return target.query("SELECT 1 FROM app.bank WHERE id = 1000").size() == 1; }, minutes(2)))
+// While a transaction is prepared on the source there is no moment at which both sides can be held: a row too many in a
+// table without a key may or may not be one. That is told, and is neither EQUAL nor DIFFERENT.
+TEST_F(Failures, WhatCannotBeComparedIsUnsettled) {
+  run.start({"--include", "app.*"});
+  ASSERT_EQ(run.wait(minutes(4)), 0) << run.logs();
+  target.sql("INSERT INTO app.logs VALUES ('2001-01-01', 'extra', 1)");
+  source.sql("XA START 'open'; INSERT INTO app.logs VALUES ('2024-01-03', 'xa', 1); XA END 'open'; XA PREPARE 'open'");
+  run.start({"--include", "app.*", "--resume"});
+  ASSERT_TRUE(wait_until([&] { return run.output().find("\"UNSETTLED\"") != std::string::npos; }, minutes(5)))
       << run.logs();
-  pid_t zombie = -1;
-  ASSERT_TRUE(wait_until([&] { return (zombie = run.find("component incr_sync")) > 0; }, minutes(1))) << run.logs();
-  ASSERT_TRUE(
-      wait_until([&] { return run.output().find("\"status\":\"MONITORING\"") != std::string::npos; }, minutes(1)));
-  // The whole node stops: agent and component, longer than the lease; then both wake.
-  const pid_t agent = run.find("sluice agent");
-  ::kill(agent, SIGSTOP);
-  ::kill(zombie, SIGSTOP);
-  ASSERT_FALSE(wait_until([&] { return run.find("component incr_sync") != zombie; }, seconds(14)));
-  ::kill(agent, SIGCONT);
-  ::kill(zombie, SIGCONT);
-  ASSERT_TRUE(wait_until([&] { return run.find("component incr_sync") != zombie; }, seconds(30))) << run.logs();
-  source.sql("INSERT INTO app.bank VALUES (1001, 1)");
-  ASSERT_TRUE(
-      wait_until([&] { return target.query("SELECT 1 FROM app.bank WHERE id = 1001").size() == 1; }, minutes(1)))
-      << run.logs();
-  workload.stop();
-  run.interrupt();
-  EXPECT_EQ(run.wait(minutes(4)), 0) << run.logs();
-  std::string text;
-  for (const std::string& line : compare_databases(source, target, {"app"})) text += line + "\n";
-  EXPECT_EQ(text, "") << run.logs();
+  source.sql("XA COMMIT 'open'");
+  EXPECT_EQ(run.wait(minutes(2)), 3) << run.logs();
+  EXPECT_EQ(run.report_value("status"), "UNSETTLED") << run.report();
+  target.sql("DELETE FROM app.logs WHERE who = 'extra'");
+  expect_resume_succeeds();
 }
 
 }  // namespace

@@ -42,13 +42,7 @@ class Memory : public ::testing::Test {
         minutes(4), std::chrono::milliseconds(50));
   }
   bool target_has(const std::string& query, const std::string& value) {
-    return sample_until([&] {
-      try {
-        return target.query_value(query) == value;
-      } catch (const std::exception&) {
-        return false;
-      }
-    });
+    return sample_until([&] { return target.has(query, value); });
   }
 
   MariaDbServer source{{.server_id = 1, .args = {"--max-allowed-packet=64M", "--innodb-log-file-size=512M"}}};

@@ -13,34 +13,16 @@ namespace {
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-std::string lines(const std::vector<std::string>& list) {
-  std::string text;
-  for (const std::string& line : list) text += line + "\n";
-  return text;
-}
-
 class Migrate : public ::testing::Test {
  protected:
   void expect_equal(const std::vector<std::string>& databases = {"app"}) {
-    const auto differences = compare_databases(source, target, databases);
-    EXPECT_TRUE(differences.empty()) << lines(differences) << run.logs();
+    EXPECT_EQ(differences(source, target, databases), "") << run.logs();
   }
   void expect_end(int status, const std::string& report_status, std::chrono::milliseconds patience = minutes(4)) {
     const auto ended = run.wait(patience);
     ASSERT_TRUE(ended.has_value()) << "still running\n" << run.logs();
     EXPECT_EQ(*ended, status) << run.logs();
     EXPECT_EQ(run.report_value("status"), report_status) << run.report() << run.logs();
-  }
-  bool target_has(const std::string& query, const std::string& value) {
-    return wait_until(
-        [&] {
-          try {
-            return target.query_value(query) == value;
-          } catch (const std::exception&) {
-            return false;
-          }
-        },
-        minutes(2));
   }
 
   MariaDbServer source{{.server_id = 1}};
@@ -64,9 +46,9 @@ TEST_F(Migrate, FollowsUnderLoadWithDdlAndDrainsOnInterrupt) {
   workload.start();
   run.start({"--include", "app.*", "--follow"});
   // The copy is done and changes arrive: a row that is written now appears.
-  ASSERT_TRUE(target_has("SELECT COUNT(*) > 0 FROM app.bank", "1")) << run.logs();
+  ASSERT_TRUE(target.becomes("SELECT COUNT(*) > 0 FROM app.bank", "1")) << run.logs();
   source.sql("INSERT INTO app.bank VALUES (1000, 77)");
-  ASSERT_TRUE(target_has("SELECT balance FROM app.bank WHERE id = 1000", "77")) << run.logs();
+  ASSERT_TRUE(target.becomes("SELECT balance FROM app.bank WHERE id = 1000", "77")) << run.logs();
   wait_until([&] { return workload.transactions() > 3000; }, minutes(1));
   workload.stop();
   run.interrupt();
@@ -95,13 +77,12 @@ TEST_F(Migrate, RenamesDatabasesAndLeavesOutWhatIsExcluded) {
   workload.create();
   workload.start();
   run.start({"--include", "app.*", "--exclude", "app.words", "--rename", "app.*=moved.*", "--follow"});
-  ASSERT_TRUE(target_has("SELECT COUNT(*) > 0 FROM moved.bank", "1")) << run.logs();
+  ASSERT_TRUE(target.becomes("SELECT COUNT(*) > 0 FROM moved.bank", "1")) << run.logs();
   wait_until([&] { return workload.transactions() > 500; }, minutes(1));
   workload.stop();
   run.interrupt();
   expect_end(0, "VERIFIED");
-  const auto differences = compare_databases(source, target, {"app"}, {{{"app", "moved"}}, {"app.words"}});
-  EXPECT_TRUE(differences.empty()) << lines(differences);
+  EXPECT_EQ(differences(source, target, {"app"}, {{{"app", "moved"}}, {"app.words"}}), "");
   EXPECT_EQ(target.query_value("SELECT COUNT(*) FROM information_schema.tables WHERE table_name = 'words'"), "0");
 }
 
@@ -110,7 +91,7 @@ TEST_F(Migrate, InterruptedOnceResumes) {
   workload.create();
   workload.start();
   run.start({"--include", "app.*", "--throttle-rps", "20000"});
-  ASSERT_TRUE(target_has("SELECT COUNT(*) > 0 FROM app.items", "1")) << run.logs();
+  ASSERT_TRUE(target.becomes("SELECT COUNT(*) > 0 FROM app.items", "1")) << run.logs();
   run.interrupt();
   expect_end(130, "INTERRUPTED", minutes(1));
   EXPECT_TRUE(run.processes().empty());

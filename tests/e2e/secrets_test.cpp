@@ -1,6 +1,8 @@
-// A password that is given to `sluice migrate` is seen by nobody: no command line, no environment of a process that it
-// starts, no log, report, file of the work directory or table of the meta database holds it.
+// A password that is given to `sluice migrate` or `sluice datasource create` is seen by nobody: no command line, no
+// environment of a process that is started, no log, report, answer, file of the work directory or of the cluster's data
+// directories, or table of the meta database holds it.
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -9,6 +11,7 @@
 #include <map>
 #include <thread>
 
+#include "tests/support/cluster_run.hpp"
 #include "tests/support/mariadb.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -64,6 +67,22 @@ class ProcessWatch {
   std::thread thread_;
 };
 
+void expect_no_file_holds(const fs::path& folder, const std::string& password) {
+  size_t files = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    ++files;
+    EXPECT_EQ(read_text_file(entry.path()).find(password), std::string::npos) << entry.path();
+  }
+  EXPECT_GT(files, 10U);
+}
+
+void expect_no_table_holds(MariaDbServer& server, const std::string& password) {
+  for (const auto& table : server.query("SHOW TABLES FROM sluice"))
+    for (const auto& row : server.query("SELECT * FROM sluice.`" + *table[0] + "`"))
+      for (const auto& cell : row) EXPECT_EQ(cell.value_or("").find(password), std::string::npos) << *table[0];
+}
+
 class Secrets : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -95,27 +114,15 @@ class Secrets : public ::testing::Test {
     for (const auto& [place, text] : watch.end()) ADD_FAILURE() << "/proc/" << place << ": " << text;
     EXPECT_GE(watch.looked_at(), 5U);
     expect_no_file_holds_it();
-    expect_no_table_holds_it();
+    expect_no_table_holds(target, kCanary);
   }
   void expect_no_file_holds_it() {
-    size_t files = 0;
-    for (const auto& entry : fs::recursive_directory_iterator(folder.path())) {
-      if (!entry.is_regular_file()) continue;
-      ++files;
-      const std::string text = read_text_file(entry.path());
-      EXPECT_EQ(text.find(kCanary), std::string::npos) << entry.path();
-    }
-    EXPECT_GT(files, 10U);
+    expect_no_file_holds(folder.path(), kCanary);
     struct stat status {};
     for (const char* secret : {"work/coordinator/master.key", "work/coordinator/admin.token"}) {
       ASSERT_EQ(stat(folder.file(secret).c_str(), &status), 0) << secret;
       EXPECT_EQ(status.st_mode & 0777, 0600U) << secret;
     }
-  }
-  void expect_no_table_holds_it() {
-    for (const auto& table : target.query("SHOW TABLES FROM sluice"))
-      for (const auto& row : target.query("SELECT * FROM sluice.`" + *table[0] + "`"))
-        for (const auto& cell : row) EXPECT_EQ(cell.value_or("").find(kCanary), std::string::npos) << *table[0];
   }
 
   TempDir folder{"sluice-secrets"};
@@ -127,6 +134,51 @@ class Secrets : public ::testing::Test {
 TEST_F(Secrets, APasswordInTheUrl) { expect_nowhere(true); }
 
 TEST_F(Secrets, APasswordInTheEnvironment) { expect_nowhere(false); }
+
+// The client's own command line is cleaned before it waits for anybody; what the coordinator keeps is sealed, and no
+// client is told.
+TEST_F(Secrets, APasswordGivenToACluster) {
+  const std::string password = MariaDbServer::kPassword;
+  ClusterRun cluster(source, target);
+  cluster.coordinator().signal(SIGSTOP);
+  ProcessOptions options;
+  options.program = std::getenv("SLUICE_BIN");
+  options.args = {"datasource",    "create",       "seen",         source.url(),
+                  "--coordinator", cluster.grpc(), "--token-file", cluster.token_file()};
+  options.stdout_file = options.stderr_file = folder.file("client");
+  auto client = ChildProcess::start(options);
+  const auto cleaned = [&] {
+    const std::string line = command_line(client.pid());
+    return line.find("datasource") != std::string::npos && line.find(password) == std::string::npos;
+  };
+  EXPECT_TRUE(wait_until(cleaned, std::chrono::seconds(15))) << command_line(client.pid());
+  EXPECT_TRUE(client.running()) << read_text_file(options.stdout_file);
+  cluster.coordinator().signal(SIGCONT);
+  EXPECT_EQ(client.wait(minutes(1)), 0) << read_text_file(options.stdout_file);
+
+  cluster.create_and_start();
+  ASSERT_TRUE(wait_until([&] { return cluster.value("verification") == "EQUAL"; }, minutes(2))) << cluster.logs();
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{{"datasource", "list"},
+                                                                                     {"project", "list"},
+                                                                                     {"project", "describe", "shop"},
+                                                                                     {"project", "steps", "shop"},
+                                                                                     {"node", "list"}})
+    for (const char* format : {"table", "json", "yaml"}) {
+      std::string output;
+      std::vector<std::string> args = words;
+      args.insert(args.end(), {"-o", format});
+      EXPECT_EQ(cluster.client(args, &output), 0) << words[0] << " " << words[1] << ": " << output;
+      EXPECT_GT(output.size(), 10U);
+      EXPECT_EQ(output.find(password), std::string::npos) << words[0] << " " << words[1] << ": " << output;
+    }
+  for (const pid_t pid : processes_in(cluster.folder())) {
+    EXPECT_EQ(command_line(pid).find(password), std::string::npos);
+    EXPECT_EQ(read_text_file("/proc/" + std::to_string(pid) + "/environ").find(password), std::string::npos);
+  }
+  EXPECT_GE(processes_in(cluster.folder()).size(), 5U);
+  expect_no_file_holds(cluster.folder(), password);
+  expect_no_table_holds(target, password);
+}
 
 }  // namespace
 }  // namespace sluice::testing

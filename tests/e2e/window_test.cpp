@@ -18,35 +18,21 @@ using std::chrono::seconds;
 
 class Window : public ::testing::Test {
  protected:
-  // True when the query answers `value` in time; the table may not exist yet.
-  bool target_has(const std::string& query, const std::string& value) {
-    return wait_until(
-        [&] {
-          try {
-            return target.query_value(query) == value;
-          } catch (const std::exception&) {
-            return false;
-          }
-        },
-        minutes(2));
-  }
   bool copying(const std::string& table) {
-    return target_has("SELECT COUNT(*) > 0 FROM app." + table, "1") &&
-           target_has("SELECT state FROM sluice.table_state WHERE source_table = '" + table + "'", "COPYING");
+    return target.becomes("SELECT COUNT(*) > 0 FROM app." + table, "1") &&
+           target.becomes("SELECT state FROM sluice.table_state WHERE source_table = '" + table + "'", "COPYING");
   }
   // Starts to copy at `rows` per second.
   void start(int rows) { run.start({"--include", "app.*", "--follow", "--throttle-rps", std::to_string(rows)}); }
   void finish() {
     source.sql("CREATE TABLE app.the_end (id INT PRIMARY KEY); INSERT INTO app.the_end VALUES (1)");
-    ASSERT_TRUE(target_has("SELECT id FROM app.the_end", "1")) << run.logs();
+    ASSERT_TRUE(target.becomes("SELECT id FROM app.the_end", "1")) << run.logs();
     run.interrupt();
     const auto ended = run.wait(minutes(4));
     ASSERT_TRUE(ended.has_value()) << run.logs();
     EXPECT_EQ(*ended, 0) << run.logs();
     EXPECT_EQ(run.report_value("status"), "VERIFIED") << run.report();
-    std::string text;
-    for (const std::string& line : compare_databases(source, target, {"app"})) text += line + "\n";
-    EXPECT_EQ(text, "") << run.logs();
+    EXPECT_EQ(differences(source, target, {"app"}), "") << run.logs();
     for (const auto& table : source.query("SHOW TABLES FROM app")) {
       const std::string show = "SHOW CREATE TABLE app." + *table[0];
       EXPECT_EQ(source.query(show)[0][1], target.query(show)[0][1]);
@@ -95,7 +81,7 @@ TEST_F(Window, UniqueValuesMoveParentsCascadeDuplicatesStay) {
       "INSERT INTO grand SELECT seq, seq FROM seq_1_to_20000;"
       "INSERT INTO duplicates SELECT seq % 10, 'twin' FROM seq_1_to_20000");
   start(12'000);
-  ASSERT_TRUE(target_has("SELECT COUNT(*) > 0 FROM app.seats", "1")) << run.logs();
+  ASSERT_TRUE(target.becomes("SELECT COUNT(*) > 0 FROM app.seats", "1")) << run.logs();
   for (int round = 1; round <= 20; ++round) {
     const std::string n = std::to_string(round), last = std::to_string(30001 - round);
     source.sql("USE app; BEGIN; UPDATE seats SET seat = -" + n + " WHERE id = " + n + "; UPDATE seats SET seat = " + n +
@@ -128,7 +114,7 @@ TEST_F(Window, ATransactionBetweenLogAndEngineIsNeitherLostNorDoubled) {
   ASSERT_TRUE(wait_until([&] { return source.query("SHOW MASTER STATUS")[0][1].value() != end; }));
   ASSERT_EQ(source.query_value("SELECT COUNT(*) FROM app.keyed"), "2");
   run.start({"--include", "app.*", "--follow"});
-  ASSERT_TRUE(target_has("SELECT COUNT(*) FROM sluice.table_state WHERE state = 'COPIED'", "2")) << run.logs();
+  ASSERT_TRUE(target.becomes("SELECT COUNT(*) FROM sluice.table_state WHERE state = 'COPIED'", "2")) << run.logs();
   EXPECT_EQ(source.query_value("SELECT COUNT(*) FROM app.keyed"), "2") << "the gap did not last";
   source.sql("SET GLOBAL rpl_semi_sync_master_enabled = 0");
   EXPECT_EQ(writer.wait(seconds(30)), 0);

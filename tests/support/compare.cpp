@@ -91,4 +91,11 @@ std::vector<std::string> compare_databases(MariaDbServer& source, MariaDbServer&
   return differences;
 }
 
+std::string differences(MariaDbServer& source, MariaDbServer& target, const std::vector<std::string>& databases,
+                        const CompareOptions& options) {
+  std::string text;
+  for (const std::string& line : compare_databases(source, target, databases, options)) text += line + "\n";
+  return text;
+}
+
 }  // namespace sluice::testing

@@ -22,6 +22,10 @@ std::vector<std::string> compare_databases(MariaDbServer& source, MariaDbServer&
                                            const std::vector<std::string>& databases,
                                            const CompareOptions& options = {});
 
+// The same as one text, for EXPECT_EQ(…, "").
+std::string differences(MariaDbServer& source, MariaDbServer& target, const std::vector<std::string>& databases,
+                        const CompareOptions& options = {});
+
 // The rows of a table as text, one line per row, every value as HEX of its bytes, in sorted order.
 std::vector<std::string> dump_table(MariaDbServer& server, const std::string& database, const std::string& table,
                                     const std::vector<std::string>& columns);

@@ -271,6 +271,18 @@ std::string MariaDbServer::query_value(const std::string& statement) {
   return *rows[0][0];
 }
 
+bool MariaDbServer::has(const std::string& query, const std::string& value) {
+  try {
+    return query_value(query) == value;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+bool MariaDbServer::becomes(const std::string& query, const std::string& value, std::chrono::milliseconds patience) {
+  return wait_until([&] { return has(query, value); }, patience);
+}
+
 void MariaDbServer::stop() {
   forget_session();
   process_.signal(SIGCONT);

@@ -5,6 +5,7 @@
 // Owned and used by one thread; the server dies with that thread's process.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -50,6 +51,11 @@ class MariaDbServer {
   std::string query_value(const std::string& statement);  // first cell; throws when there is none or it is NULL
   // The number of the server's error, 0 on success.
   unsigned try_sql(const std::string& statement);
+  // Whether the first cell is `value` now; false also when the statement fails (the table may not be there yet).
+  bool has(const std::string& query, const std::string& value);
+  // Waits until it is.
+  bool becomes(const std::string& query, const std::string& value,
+               std::chrono::milliseconds patience = std::chrono::minutes(2));
 
   void stop();                                              // SIGTERM, waits
   void kill9();                                             // SIGKILL

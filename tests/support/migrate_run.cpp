@@ -16,12 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string command_line(pid_t pid) {
-  std::string text = read_text_file("/proc/" + std::to_string(pid) + "/cmdline");
-  std::replace(text.begin(), text.end(), '\0', ' ');
-  return text;
-}
-
 std::string tail(const std::string& text, size_t bytes) {
   return text.size() <= bytes ? text : "…" + text.substr(text.size() - bytes);
 }
@@ -66,23 +60,19 @@ void MigrateRun::start(const std::vector<std::string>& args) {
                   "--report",
                   folder_.file("report.json")};
   options.args.insert(options.args.end(), args.begin(), args.end());
+  if (!wrapper_.empty()) {
+    options.args.insert(options.args.begin(), program);
+    options.args.insert(options.args.begin(), wrapper_.begin() + 1, wrapper_.end());
+    options.program = wrapper_.front();
+  }
   options.env = {{"SLUICE_SOURCE_PASSWORD", source_password_}, {"SLUICE_TARGET_PASSWORD", target_password_}};
   options.stdout_file = options.stderr_file = folder_.file("output");
   process_ = ChildProcess::start(options);
 }
 
 std::vector<pid_t> MigrateRun::processes() const {
-  std::vector<pid_t> found;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator("/proc", error)) {
-    const std::string name = entry.path().filename();
-    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    const pid_t pid = std::stoi(name);
-    if (pid == process_.pid()) continue;
-    const fs::path folder = fs::read_symlink(entry.path() / "cwd", error);
-    if (error || folder.string().rfind(work_dir(), 0) != 0) continue;
-    if (!command_line(pid).empty()) found.push_back(pid);
-  }
+  std::vector<pid_t> found = processes_in(work_dir());
+  found.erase(std::remove(found.begin(), found.end(), process_.pid()), found.end());
   return found;
 }
 
@@ -101,6 +91,14 @@ std::string MigrateRun::report_value(const std::string& key) const {
 }
 
 std::string MigrateRun::output() const { return read_text_file(folder_.file("output")); }
+
+std::string MigrateRun::component_logs() const {
+  std::string text;
+  std::error_code error;
+  for (const auto& entry : fs::recursive_directory_iterator(work_dir(), error))
+    if (entry.path().filename() == "component.log") text += read_text_file(entry.path());
+  return text;
+}
 
 std::string MigrateRun::logs() const {
   std::ostringstream text;

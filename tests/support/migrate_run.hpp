@@ -31,6 +31,9 @@ class MigrateRun {
   void set_source_user(const std::string& user) { source_user_ = user; }
   void set_password(const std::string& side, const std::string& password);  // "SOURCE" or "TARGET"
 
+  // Programs that start the command: its own path and arguments follow `words`.
+  void set_wrapper(const std::vector<std::string>& words) { wrapper_ = words; }
+
   // The live process whose command line holds `words` ("coordinator", "agent", "component incr_sync"); -1: none.
   pid_t find(const std::string& words) const;
   std::vector<pid_t> processes() const;  // all of this work directory, the command itself not included
@@ -38,7 +41,8 @@ class MigrateRun {
   std::string report() const;                              // JSON text of the last ended run
   std::string report_value(const std::string& key) const;  // of the top level, as text
   std::string output() const;                              // standard output and error of all runs
-  std::string logs() const;  // tails of all logs in the work directory, for failure messages
+  std::string logs() const;            // tails of all logs in the work directory, for failure messages
+  std::string component_logs() const;  // every component.log, whole
   std::string work_dir() const { return folder_.file("work"); }
 
  private:
@@ -47,6 +51,7 @@ class MigrateRun {
   uint16_t source_port_, target_port_;
   std::string source_host_ = "127.0.0.1";
   std::string source_user_ = MariaDbServer::kUser, source_password_, target_password_;
+  std::vector<std::string> wrapper_;
   TempDir folder_{"sluice-migrate"};
   ChildProcess process_;
 };

@@ -6,8 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -149,6 +151,26 @@ int run_program(const std::string& program, const std::vector<std::string>& args
   if (output != nullptr) *output = read_text_file(file);
   if (!status) throw std::runtime_error(program + " did not end in time");
   return *status;
+}
+
+std::string command_line(pid_t pid) {
+  std::string text = read_text_file("/proc/" + std::to_string(pid) + "/cmdline");
+  std::replace(text.begin(), text.end(), '\0', ' ');
+  return text;
+}
+
+std::vector<pid_t> processes_in(const std::string& folder) {
+  std::vector<pid_t> found;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    const std::string cwd = std::filesystem::read_symlink(entry.path() / "cwd", error);
+    if (error || (cwd != folder && cwd.rfind(folder + "/", 0) != 0)) continue;
+    const pid_t pid = std::stoi(name);
+    if (!command_line(pid).empty()) found.push_back(pid);  // else a zombie
+  }
+  return found;
 }
 
 std::string read_text_file(const std::string& path) {

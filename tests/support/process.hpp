@@ -48,6 +48,10 @@ class ChildProcess {
 int run_program(const std::string& program, const std::vector<std::string>& args, std::string* output = nullptr,
                 std::chrono::milliseconds patience = std::chrono::minutes(2));
 
+// Live processes whose working directory is `folder` or lies inside it; their arguments, joined by spaces.
+std::vector<pid_t> processes_in(const std::string& folder);
+std::string command_line(pid_t pid);
+
 std::string read_text_file(const std::string& path);  // empty when there is none
 
 }  // namespace sluice::testing
