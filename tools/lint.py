@@ -9,6 +9,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LINES_MAX = 600
 COLUMNS_MAX = 120
+FUNCTION_LINES_MAX = 70  # outside of tests
 
 # A folder may include itself and what is named here.
 MAY_INCLUDE = {
@@ -23,7 +24,7 @@ MAY_INCLUDE = {
 GENERATED = "sluice/"  # protocol code: by all but core (core/net excepted)
 INCLUDE = re.compile(r'^\s*#include\s+["<]([^">]+)[">]')
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK|placeholder|not implemented)\b")
-SOURCES = ("*.cpp", "*.hpp", "*.proto", "*.py", "*.cmake", "*.md")
+SOURCES = (".cpp", ".hpp", ".proto", ".py", ".cmake")
 
 
 def files(*patterns):
@@ -49,9 +50,8 @@ def check_includes(name, text, findings):
         if header.startswith(GENERATED) and folder == "core" and not name.startswith("core/net/"):
             findings.append(f"{where}: core may not include protocol code")
         base = name.rsplit("/", 1)[-1]
-        if header.startswith("caf/") and not (
-                re.search(r"_actors?\.(hpp|cpp)$", base) or base == "actors.hpp" or name.startswith("core/actor/")):
-            findings.append(f"{where}: CAF belongs in *_actor files, actors.hpp and core/actor/")
+        if header.startswith("caf/") and not (re.search(r"_actors?\.(hpp|cpp)$", base) or base == "actors.hpp"):
+            findings.append(f"{where}: CAF belongs in *_actor files and actors.hpp")
         grpc = header.startswith("grpcpp/") or header.endswith(".grpc.pb.h")
         if grpc and not (re.search(r"_(service|client)\.(hpp|cpp)$", base) or name.startswith("core/net/")):
             findings.append(f"{where}: grpcpp belongs in *_service.cpp, *_client.cpp and core/net/")
@@ -77,15 +77,56 @@ def check_text(name, text, findings):
         findings.append(f"{name}: using namespace in a header")
 
 
+# What is neither code nor a bracket of it: comments, raw strings, strings, characters.
+NOT_CODE = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'', re.DOTALL)
+NO_FUNCTION = re.compile(r"\b(namespace|class|struct|union|enum)\b[^()]*$|=\s*$|^\s*$")
+
+
+def functions(text):
+    """(first line, lines) of every function of a source: the brackets that open behind a parameter list, in a namespace
+    or a class."""
+    code = NOT_CODE.sub(lambda found: "\n" * found.group(0).count("\n"), text)
+    code = re.sub(r"(?m)^[ \t]*#(.*\\\n)*.*$", lambda found: "\n" * found.group(0).count("\n"), code)
+    found, open_brackets, head, line = [], [], "", 1
+    for char in code:
+        line += char == "\n"
+        if char == "{":
+            outside = all(kind == "outside" for kind, _ in open_brackets)
+            is_function = "(" in head and head.count("(") == head.count(")") and not NO_FUNCTION.search(head)
+            kind = "inside" if not outside else "function" if is_function else "outside"
+            open_brackets.append((kind, line - head.strip().count("\n")))
+        elif char == "}" and open_brackets:
+            kind, first = open_brackets.pop()
+            if kind == "function":
+                found.append((first, line - first + 1))
+        head = "" if char in "{};" else head + char
+    return found
+
+
+def check_functions(name, text, findings):
+    for first, lines in functions(text):
+        if lines > FUNCTION_LINES_MAX:
+            findings.append(f"{name}:{first}: a function of {lines} lines, at most {FUNCTION_LINES_MAX}")
+
+
 def check_readmes(findings):
-    """Each folder with sources has a README.md, or the README.md of the nearest folder above names it (`log/`)."""
-    folders = {pathlib.PurePosixPath(name).parent for name in files(*SOURCES)}
+    """Each folder that holds a file, or more than one folder, has a README.md; it, or that of the folder above, names
+    every source file of the folder."""
+    names = [pathlib.PurePosixPath(name) for name in files()]
+    folders = {name.parent for name in names}
+    for folder in {above for folder in folders for above in folder.parents}:
+        if len({inside for inside in folders if folder in inside.parents and inside.parent == folder}) > 1:
+            folders.add(folder)
     for folder in sorted(folders):
-        if (ROOT / folder / "README.md").exists():
+        if "corpus" not in folder.parts and not (ROOT / folder / "README.md").exists():
+            findings.append(f"{folder}: no README.md")
+    for name in names:
+        if name.suffix not in SOURCES or name.parts[0] in ("tests", "bench"):
             continue
-        above = next(parent for parent in folder.parents if (ROOT / parent / "README.md").exists())
-        if f"{folder.relative_to(above)}/" not in (ROOT / above / "README.md").read_text():
-            findings.append(f"{folder}: no README.md, and {above / 'README.md'} does not name it")
+        pages = [ROOT / folder / "README.md" for folder in (name.parent, name.parent.parent)]
+        text = "".join(page.read_text() for page in pages if page.exists())
+        if name.stem not in text:
+            findings.append(f"{name}: not named in the README.md of its folder")
 
 
 def main():
@@ -95,6 +136,7 @@ def main():
         text = (ROOT / name).read_text()
         if name.split("/")[0] not in ("tests", "bench"):
             check_includes(name, text, findings)
+            check_functions(name, text, findings)
         check_text(name, text, findings)
     for name in files("*.proto", "*.py", "*.cmake", "*CMakeLists.txt", "dev", ".ci/run"):
         if name != "tools/lint.py":

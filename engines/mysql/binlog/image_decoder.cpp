@@ -157,8 +157,16 @@ const uint8_t* ImageDecoder::decode_value(const ColumnPlan& plan, const uint8_t*
       if (left < plan.length_bytes) return nullptr;
       value->u = load_length(at, plan.length_bytes);
       return at + plan.length_bytes;
+    default:
+      return decode_written_out(plan, at, end, value);
+  }
+}
+
+const uint8_t* ImageDecoder::decode_written_out(const ColumnPlan& plan, const uint8_t* at, const uint8_t* end,
+                                                ValueView* value) {
+  switch (plan.packing) {
     case Packing::kDecimal: {
-      if (left < plan.size) return nullptr;
+      if (static_cast<size_t>(end - at) < plan.size) return nullptr;
       char* out = arena_.take(values::kMaxText);
       text(value, out, values::write_decimal(out, at, plan.precision, plan.scale));
       arena_.give_back(values::kMaxText - value->bytes.size());

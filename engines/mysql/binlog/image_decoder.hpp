@@ -94,6 +94,8 @@ class ImageDecoder {
 
  private:
   const uint8_t* decode_value(const ColumnPlan& plan, const uint8_t* at, const uint8_t* end, ValueView* value);
+  // Decimals, times and bytes; numbers are decode_value's.
+  const uint8_t* decode_written_out(const ColumnPlan& plan, const uint8_t* at, const uint8_t* end, ValueView* value);
   const uint8_t* decode_time(const ColumnPlan& plan, const uint8_t* at, const uint8_t* end, ValueView* value);
   const uint8_t* decode_bytes(const ColumnPlan& plan, const uint8_t* at, const uint8_t* end, ValueView* value);
   bool decompress(std::string_view stored, ValueView* value);
