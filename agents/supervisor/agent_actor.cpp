@@ -1,8 +1,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +12,8 @@
 #include "agents/supervisor/agent.hpp"
 #include "agents/supervisor/node_load.hpp"
 #include "agents/supervisor/supervisor_actor.hpp"
+#include "core/core_files.hpp"
+#include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/net/http_server.hpp"
 #include "core/version.hpp"
@@ -40,10 +40,7 @@ Result<std::string> keep_node_id(const std::string& data_dir, const std::string&
     return Error(ErrorCode::INVALID_ARGUMENT, "the data directory belongs to node " + kept, wanted);
   if (!kept.empty()) return kept;
   const std::string id = wanted.empty() ? random_node_id() : wanted;
-  std::ofstream out(file);
-  out << id << "\n";
-  out.close();
-  if (!out.good()) return Error(ErrorCode::IO_ERROR, "cannot write", file);
+  SLUICE_TRY(write_whole(file, id + "\n"));
   return id;
 }
 
@@ -122,9 +119,7 @@ Status Agent::Impl::prepare_data_dir() {
 
 Status Agent::Impl::start() {
   ::signal(SIGPIPE, SIG_IGN);  // a component that died while its boot message was written
-  const rlimit none{0, 0};
-  ::setrlimit(RLIMIT_CORE, &none);  // passwords pass through this process
-  ::prctl(PR_SET_DUMPABLE, 0);
+  forbid_core_files();
   if (options_.coordinators.empty()) return Error(ErrorCode::INVALID_ARGUMENT, "no coordinator is given");
   if (options_.token.empty()) return Error(ErrorCode::UNAUTHENTICATED, "no token is given");
   SLUICE_ASSIGN(listen_, parse_listen(options_.listen));

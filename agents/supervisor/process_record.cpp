@@ -1,26 +1,16 @@
 #include "agents/supervisor/process_record.hpp"
 
 #include <cctype>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include "core/file.hpp"
 
 namespace sluice::agents {
 namespace {
 
 namespace fs = std::filesystem;
-
-Status write_by_rename(const std::string& file, const std::string& bytes) {
-  const std::string fresh = file + ".new";
-  std::ofstream out(fresh, std::ios::binary | std::ios::trunc);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  out.close();
-  if (!out.good() || std::rename(fresh.c_str(), file.c_str()) != 0)
-    return Error(ErrorCode::IO_ERROR, std::string("cannot write: ") + std::strerror(errno), file);
-  return {};
-}
 
 }  // namespace
 
@@ -28,7 +18,7 @@ Status write_record(const std::string& directory, const ProcessRecord& record) {
   std::ostringstream text;
   text << "component " << record.component_id << "\npid " << record.process.pid << "\nstart_time "
        << record.process.start_time << "\nepoch " << record.epoch << "\nkind " << static_cast<int>(record.kind) << "\n";
-  return write_by_rename(directory + "/process", text.str());
+  return write_whole(directory + "/process", text.str());
 }
 
 std::optional<ProcessRecord> read_record(const std::string& directory) {
@@ -57,7 +47,7 @@ std::vector<ProcessRecord> read_all_records(const std::string& components_direct
 }
 
 Status write_final(const std::string& directory, const cluster::v1::ComponentStatus& status) {
-  return write_by_rename(directory + "/final", status.SerializeAsString());
+  return write_whole(directory + "/final", status.SerializeAsString());
 }
 
 std::optional<cluster::v1::ComponentStatus> read_final(const std::string& directory, uint64_t epoch) {

@@ -1,8 +1,6 @@
 #include "agents/components/runtime/component.hpp"
 
 #include <signal.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,19 +11,13 @@
 #include "agents/components/runtime/agent_client.hpp"
 #include "agents/components/runtime/boot.hpp"
 #include "agents/components/runtime/frame_context.hpp"
+#include "core/core_files.hpp"
 #include "core/log.hpp"
 
 namespace sluice::agents {
 namespace {
 
 constexpr long kWatchNs = 100'000'000;
-
-// Nothing of this process may reach a core file: it holds passwords.
-void forbid_core_files() {
-  const rlimit none{0, 0};
-  ::setrlimit(RLIMIT_CORE, &none);
-  ::prctl(PR_SET_DUMPABLE, 0);
-}
 
 // Blocked in all threads, taken by the watchdog. SIGINT goes to the terminal's whole process group: it is the agent's.
 sigset_t block_signals() {
