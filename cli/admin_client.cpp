@@ -6,8 +6,6 @@
 namespace sluice::cli {
 namespace {
 
-constexpr std::chrono::seconds kDeadline{15};
-
 admin::v1::ProjectRequest named(const std::string& id) {
   admin::v1::ProjectRequest request;
   request.set_id(id);
@@ -24,9 +22,9 @@ struct AdminClient::Impl {
   template <class Request, class Response>
   Result<Response> call(grpc::Status (admin::v1::AdminService::Stub::*method)(grpc::ClientContext*, const Request&,
                                                                               Response*),
-                        const Request& request) {
+                        const Request& request, std::chrono::seconds deadline = kDeadline) {
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + kDeadline);
+    context.set_deadline(std::chrono::system_clock::now() + deadline);
     net::authorize(context, token);
     Response response;
     const grpc::Status status = (stub.get()->*method)(&context, request, &response);
@@ -90,8 +88,13 @@ Status AdminClient::resume_project(const admin::v1::ResumeProjectRequest& reques
   return result.ok() ? Status() : Status(result.error());
 }
 
-Result<admin::v1::Project> AdminClient::describe(const std::string& id) {
-  return impl_->call(&Stub::DescribeProject, named(id));
+Status AdminClient::decide(const admin::v1::DecideRequest& request) {
+  auto result = impl_->call(&Stub::Decide, request);
+  return result.ok() ? Status() : Status(result.error());
+}
+
+Result<admin::v1::Project> AdminClient::describe(const std::string& id, std::chrono::seconds deadline) {
+  return impl_->call(&Stub::DescribeProject, named(id), deadline);
 }
 
 Result<admin::v1::ListProjectsResponse> AdminClient::list_projects(const admin::v1::ListProjectsRequest& request) {

@@ -2,6 +2,7 @@
 // one object may be used by several threads. Errors are those of the coordinator, or PEER_UNREACHABLE / TIMED_OUT.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -13,6 +14,7 @@ namespace sluice::cli {
 
 class AdminClient {
  public:
+  static constexpr std::chrono::seconds kDeadline{15};  // of a call
   // Checks that the coordinator answers. `address`: "host:port" or "unix:path".
   static Result<std::unique_ptr<AdminClient>> open(const std::string& address, const Secret& token);
   ~AdminClient();
@@ -29,7 +31,8 @@ class AdminClient {
   Status release_project(const std::string& id);
   Status delete_project(const std::string& id);
   Status resume_project(const admin::v1::ResumeProjectRequest& request);
-  Result<admin::v1::Project> describe(const std::string& id);
+  Status decide(const admin::v1::DecideRequest& request);
+  Result<admin::v1::Project> describe(const std::string& id, std::chrono::seconds deadline = kDeadline);
   Result<admin::v1::ListProjectsResponse> list_projects(const admin::v1::ListProjectsRequest& request);
   Result<admin::v1::DescribeProjectStepsResponse> steps(const std::string& id);
   Result<admin::v1::DescribeProjectComponentsResponse> components(const std::string& id);

@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
+#include "core/clock.hpp"
 #include "core/log.hpp"
 
 namespace sluice::cli {
@@ -22,7 +24,8 @@ sigset_t end_signals() {
 
 }  // namespace
 
-void scrub_argv(int argc, char** argv) {
+std::vector<std::string> scrub_argv(int argc, char** argv) {
+  std::vector<std::string> passwords;
   for (int i = 1; i < argc; ++i) {
     char* scheme = std::strstr(argv[i], "://");
     if (scheme == nullptr) continue;
@@ -33,9 +36,12 @@ void scrub_argv(int argc, char** argv) {
     char* at = nullptr;
     for (char* c = user; *c != '\0'; ++c)
       if (*c == '@' && (c < path || at == nullptr)) at = c;
-    if (colon == nullptr || at == nullptr || at < colon) continue;
-    std::memset(colon + 1, '*', static_cast<size_t>(at - colon - 1));
+    if (colon == nullptr || at == nullptr || at < colon + 2) continue;
+    const auto size = static_cast<size_t>(at - colon - 1);
+    passwords.emplace_back(colon + 1, size);
+    std::memset(colon + 1, '*', size);
   }
+  return passwords;
 }
 
 int fail(const Error& error) {
@@ -61,14 +67,25 @@ void wait_for_end() {
   ::sigwait(&ends, &signal);
 }
 
-Result<Secret> read_token_file(const std::string& path) {
+Result<Secret> read_secret_file(const std::string& path, const std::string& what) {
   std::ifstream in(path, std::ios::binary);
   std::stringstream text;
   text << in.rdbuf();
-  std::string token = text.str();
-  while (!token.empty() && static_cast<unsigned char>(token.back()) <= ' ') token.pop_back();
-  if (!in || token.empty()) return Error(ErrorCode::UNAUTHENTICATED, "the token file cannot be read or is empty", path);
-  return Secret(std::move(token));
+  std::string secret = text.str();
+  while (!secret.empty() && static_cast<unsigned char>(secret.back()) <= ' ') secret.pop_back();
+  if (!in || secret.empty())
+    return Error(ErrorCode::INVALID_ARGUMENT, "the " + what + " cannot be read or is empty", path);
+  return Secret(std::move(secret));
+}
+
+Result<Secret> wait_for_token(const std::string& path, std::chrono::seconds patience) {
+  const BootTime deadline = system_clock().boot_time() + patience;
+  while (true) {
+    auto token = read_secret_file(path, "token file");
+    if (token.ok()) return token;
+    if (system_clock().boot_time() >= deadline) return Error(ErrorCode::UNAUTHENTICATED, token.error().cause(), path);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
 }
 
 }  // namespace sluice::cli

@@ -1,8 +1,10 @@
 // What the subcommands share in handling their command line. CLI11 stays in the .cpp files of the commands.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/result.hpp"
 #include "core/secret.hpp"
@@ -13,8 +15,8 @@ namespace sluice::cli {
 inline constexpr int kExitDone = 0, kExitUsage = 2, kExitDifferent = 3, kExitError = 4, kExitInterrupted = 130;
 
 // Overwrites the passwords of all URLs (scheme://user:password@…) in argv with '*', in place, so that the process list
-// shows none. Call first, after copying argv.
-void scrub_argv(int argc, char** argv);
+// shows none. Call first, after copying argv. Gives what it overwrote.
+std::vector<std::string> scrub_argv(int argc, char** argv);
 
 // Prints "sluice: <error> / what to do" to stderr. Gives the exit status: usage for INVALID_ARGUMENT, else error.
 int fail(const Error& error);
@@ -25,7 +27,11 @@ Status become_server(const std::string& data_dir, const std::string& log_file);
 // Blocks until SIGTERM or SIGINT.
 void wait_for_end();
 
-// The cluster's token from a file; white space at its end is not part of it.
-Result<Secret> read_token_file(const std::string& path);
+// A secret from a file; white space at its end is not part of it. INVALID_ARGUMENT calls the file `what`.
+Result<Secret> read_secret_file(const std::string& path, const std::string& what);
+
+// The cluster's token. A coordinator makes the file when it first starts, which may be just now: waits for it, then
+// UNAUTHENTICATED.
+Result<Secret> wait_for_token(const std::string& path, std::chrono::seconds patience);
 
 }  // namespace sluice::cli

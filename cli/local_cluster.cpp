@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include <sstream>
 
 #include "agents/supervisor/process_record.hpp"
+#include "core/file.hpp"
 #include "core/log.hpp"
 
 namespace sluice::cli {
@@ -29,28 +31,21 @@ Error io_error(const std::string& what, const std::string& path) {
   return Error(code, what + ": " + std::strerror(errno), path);
 }
 
-// Field 22 of /proc/PID/stat: with the pid it names one process for ever. 0 when there is none.
-uint64_t start_time(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string text((std::istreambuf_iterator<char>(file)), {});
-  const size_t name_end = text.rfind(')');
-  if (name_end == std::string::npos) return 0;
-  std::istringstream fields(text.substr(name_end + 2));
-  std::string field;
-  for (int index = 3; index <= 22; ++index)
-    if (!(fields >> field)) return 0;
-  return std::stoull(field);
-}
-
-bool is_running(pid_t pid, uint64_t started) { return pid > 0 && started != 0 && start_time(pid) == started; }
-
-bool wait_gone(pid_t pid, uint64_t started, std::chrono::milliseconds patience) {
+bool wait_gone(const agents::ProcessId& process, std::chrono::milliseconds patience) {
   const BootTime deadline = system_clock().boot_time() + patience;
-  while (is_running(pid, started)) {
+  while (agents::is_alive(process)) {
     if (system_clock().boot_time() >= deadline) return false;
     poll(nullptr, 0, 20);
   }
   return true;
+}
+
+Status end_process(const std::string& name, const agents::ProcessId& process) {
+  if (!agents::is_alive(process)) return {};
+  log::warn("migrate", "ending a process that an earlier run left", {{"name", name}, {"pid", process.pid}});
+  kill(static_cast<pid_t>(process.pid), SIGKILL);
+  if (wait_gone(process, kKillPatience)) return {};
+  return Error(ErrorCode::WORK_DIR_IN_USE, name + " of an earlier run does not end", std::to_string(process.pid));
 }
 
 [[noreturn]] void exec_child(const std::vector<std::string>& arguments, const std::string& log_path) {
@@ -104,38 +99,22 @@ LocalCluster::~LocalCluster() {
 
 Status LocalCluster::end_survivors() {
   std::ifstream file(kProcesses);
-  pid_t pid = 0;
-  uint64_t started = 0;
-  for (std::string name; file >> name >> pid >> started;) {
-    if (!is_running(pid, started)) continue;
-    log::warn("migrate", "ending a process that an earlier run left", {{"name", name}, {"pid", pid}});
-    kill(pid, SIGKILL);
-    if (!wait_gone(pid, started, std::chrono::seconds(10)))
-      return Error(ErrorCode::WORK_DIR_IN_USE, name + " of an earlier run does not end", std::to_string(pid));
-  }
+  agents::ProcessId process;
+  for (std::string name; file >> name >> process.pid >> process.start_time;) SLUICE_TRY(end_process(name, process));
   return {};
 }
 
 Status LocalCluster::end_components() const {
-  for (const auto& record : agents::read_all_records("agent/components")) {
-    if (!agents::is_alive(record.process)) continue;
-    const pid_t pid = static_cast<pid_t>(record.process.pid);
-    log::warn("migrate", "ending a component that outlived its agent", {{"name", record.component_id}, {"pid", pid}});
-    kill(pid, SIGKILL);
-    if (!wait_gone(pid, record.process.start_time, std::chrono::seconds(10)))
-      return Error(ErrorCode::WORK_DIR_IN_USE, record.component_id + " does not end", std::to_string(pid));
-  }
+  for (const auto& record : agents::read_all_records("agent/components"))
+    SLUICE_TRY(end_process(record.component_id, record.process));
   return {};
 }
 
 Status LocalCluster::write_processes() const {
-  {
-    std::ofstream file("processes.new", std::ios::trunc);
-    for (const Child& child : children_)
-      if (child.pid > 0) file << child.name << ' ' << child.pid << ' ' << start_time(child.pid) << '\n';
-    if (!file.flush()) return io_error("cannot write", "processes.new");
-  }
-  return rename("processes.new", kProcesses) == 0 ? Status() : Status(io_error("cannot write", kProcesses));
+  std::ostringstream text;
+  for (const Child& child : children_)
+    if (child.pid > 0) text << child.name << ' ' << child.pid << ' ' << agents::process_start_time(child.pid) << '\n';
+  return write_whole(kProcesses, text.str(), 0600);
 }
 
 // The child begins when its pid is written down: whoever resumes after a kill of this process finds all that run.
@@ -144,6 +123,8 @@ Status LocalCluster::spawn(Child& child) {
   if (pipe2(gate, O_CLOEXEC) != 0) return io_error("cannot start a process", child.name);
   const pid_t pid = fork();
   if (pid == 0) {
+    // However this command ends, its children are asked to end too. The gate tells when it has ended before this line.
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
     close(gate[1]);
     char go = 0;
     if (read(gate[0], &go, 1) != 1) _exit(127);
@@ -181,6 +162,11 @@ Status LocalCluster::tend() {
     SLUICE_TRY(spawn(child));
   }
   return {};
+}
+
+void LocalCluster::kill_child(const std::string& name) {
+  for (const Child& child : children_)
+    if (child.name == name && child.pid > 0) ::kill(child.pid, SIGKILL);
 }
 
 void LocalCluster::stop() {

@@ -2,7 +2,8 @@
 //
 // Life cycle: open() locks the work directory and ends survivors of an earlier run (named there by pid and start time);
 // start() spawns both; tend() restarts the one that died, and is called a few times a second by the owner's thread;
-// stop() ends both gracefully. A process that keeps dying (5 times in a minute) is an error, not a loop.
+// stop() ends both gracefully. A process that keeps dying (5 times in a minute) is an error, not a loop. When the
+// command itself dies, however, the kernel asks both to end (SIGTERM): they write their checkpoints and do.
 #pragma once
 
 #include <sys/types.h>
@@ -29,6 +30,7 @@ class LocalCluster {
   Status start();
   Status tend();
   void stop();
+  void kill_child(const std::string& name);  // that hangs; tend() starts it again
   // Ends component processes that outlived their agent, at once instead of with their lease. For who removes what they
   // write to.
   Status end_components() const;

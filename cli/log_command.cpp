@@ -8,7 +8,9 @@
 #include <iostream>
 
 #include "cli/args.hpp"
+#include "cli/command_line.hpp"
 #include "core/table_mapping.hpp"
+#include "core/utc_text.hpp"
 #include "store/client/log_client.hpp"
 #include "store/log/cursor.hpp"
 
@@ -26,13 +28,11 @@ struct LogArguments {
 
 std::string time_text(int64_t us) {
   if (us == 0) return "-";
-  std::time_t seconds = us / 1'000'000;
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  char text[64];
-  size_t size = std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &utc);
-  std::snprintf(text + size, sizeof text - size, ".%06lld", static_cast<long long>(us % 1'000'000));
-  return text;
+  std::string text = utc_text(us);
+  text[text.find('T')] = ' ';
+  char fraction[16];
+  std::snprintf(fraction, sizeof fraction, ".%06d", static_cast<int>(us % 1'000'000));
+  return text + fraction;
 }
 
 // "2026-11-21 07:23:15" (UTC) or Unix seconds.
@@ -106,6 +106,11 @@ std::string labels_text(const Column& column, uint64_t value) {
 
 volatile std::sig_atomic_t interrupted = 0;
 
+bool is_address(const std::string& text) {
+  return text.starts_with("unix:") ||
+         (text.find('/') == std::string::npos && text.find(':') != std::string::npos && text.back() != ':');
+}
+
 // Offline, without disturbing a Store that may run.
 Status print_folder(const LogArguments& arguments, const Position& from, int64_t at_us, const Position& to) {
   std::string path = arguments.from_where;
@@ -144,7 +149,7 @@ Status print_store(const LogArguments& arguments, const Position& from, int64_t 
   store::LogClientOptions options;
   options.address = arguments.from_where;
   if (!arguments.token_file.empty()) {
-    SLUICE_ASSIGN(options.token, read_token_file(arguments.token_file));
+    SLUICE_ASSIGN(options.token, wait_for_token(arguments.token_file, std::chrono::seconds(0)));
   }
   options.after = from;
   options.at_time_us = at_us;
@@ -189,6 +194,8 @@ Status print_log(const LogArguments& arguments) {
     if (arguments.follow) return Error(ErrorCode::INVALID_ARGUMENT, "--follow needs the address of a running Store");
     return print_folder(arguments, from, at_us, to);
   }
+  if (!is_address(arguments.from_where))
+    return Error(ErrorCode::NOT_FOUND, "neither a folder nor HOST:PORT or unix:PATH", arguments.from_where);
   return print_store(arguments, from, at_us, to);
 }
 
@@ -296,23 +303,24 @@ int run_log(int argc, char** argv) {
   CLI::App app{"Prints what a Store's log holds: positions, transactions, rows, statements. Times are UTC.",
                "sluice log"};
   LogArguments arguments;
-  app.add_option("store", arguments.from_where, "Folder of a Store, or HOST:PORT or unix:PATH of a running one")
-      ->required();
-  app.add_option("--from", arguments.from, "Begin after this position: FILE:OFFSET[;GTIDS]");
+  app.add_option("STORE", arguments.from_where, "Folder of a Store, or HOST:PORT or unix:PATH of a running one")
+      ->required()
+      ->type_name("");
+  app.add_option("--from", arguments.from, "Begin after this position")->type_name("FILE:OFFSET[;GTIDS]");
   app.add_option("--at", arguments.at,
-                 "Begin with the first transaction committed at this time (UTC, or Unix seconds)");
-  app.add_option("--to", arguments.to, "End at this position");
+                 "Begin with the first transaction committed at this time: 'YYYY-MM-DD HH:MM:SS' (UTC) or Unix seconds")
+      ->type_name("TIME");
+  app.add_option("--to", arguments.to, "End at this position")->type_name("FILE:OFFSET[;GTIDS]");
   app.add_option("--tables", arguments.tables, "Only tables DATABASE.TABLE, with * and ?; may be repeated")
-      ->allow_extra_args(false);
-  app.add_option("--limit", arguments.limit, "End after so many transactions (and the rest of their block)");
-  app.add_option("--token-file", arguments.token_file, "File with the cluster's token, for a running Store");
+      ->allow_extra_args(false)
+      ->type_name("PATTERN");
+  app.add_option("--limit", arguments.limit, "End after so many transactions (and the rest of their block)")
+      ->type_name("N");
+  app.add_option("--token-file", arguments.token_file, "File with the cluster's token, for a running Store")
+      ->type_name("FILE");
   app.add_flag("--follow", arguments.follow, "Go on with what comes, until interrupted (running Store only)");
   app.add_flag("--no-rows", arguments.no_rows, "Print the number of rows instead of the rows");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? kExitDone : kExitUsage;
-  }
+  if (auto end = parse_arguments(app, argc, argv)) return *end;
   auto status = print_log(arguments);
   std::cout.flush();
   return status.ok() ? kExitDone : fail(status.error());

@@ -12,6 +12,7 @@
 #include "cli/coordinator_command.hpp"
 #include "cli/log_command.hpp"
 #include "cli/migrate_command.hpp"
+#include "core/core_files.hpp"
 #include "core/version.hpp"
 
 namespace {
@@ -50,6 +51,7 @@ void print_usage(std::FILE* out) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  sluice::forbid_core_files();
   // Started as /proc/self/exe, the process would be called "exe" in process lists.
   ::prctl(PR_SET_NAME, "sluice");
   const std::string_view name = argc > 1 ? argv[1] : "";

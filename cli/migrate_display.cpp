@@ -13,6 +13,9 @@
 #include "core/clock.hpp"
 
 namespace sluice::cli {
+
+using Json = nlohmann::ordered_json;
+
 namespace {
 
 constexpr double kSummaryPeriod = 5.0;  // seconds between plain summaries
@@ -48,10 +51,8 @@ const char* mark(const std::string& status) {
   return "·";
 }
 
-std::string error_line(const cluster::v1::Error& error) {
-  return fmt::format("{}{}{}: {} — {}", error.code(), error.object().empty() ? "" : " ", error.object(), error.cause(),
-                     error.action());
-}
+// Output that nobody takes (a closed terminal or pipe) does not end the work.
+void put(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 std::string bar(double share, size_t width) {
   const size_t full = static_cast<size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(width));
@@ -126,7 +127,7 @@ std::string MigrateDisplay::table_lines(const admin::v1::Project& project, doubl
   return text;
 }
 
-std::string MigrateDisplay::bar_block(const admin::v1::Project& project, double now, size_t width) {
+std::string MigrateDisplay::bar_block(const admin::v1::Project& project, Waits& waits, double now, size_t width) {
   std::string text = fmt::format("sluice migrate  {} → {}\n", source_, target_);
   text += step_lines(project, width);
   const auto& totals = project.totals();
@@ -141,11 +142,14 @@ std::string MigrateDisplay::bar_block(const admin::v1::Project& project, double 
   const auto& incremental = project.incremental();
   if (incremental.transactions() > 0 || !incremental.end().empty()) {
     const Rate follow = measure("incremental", incremental.transactions(), incremental.rows(), now);
-    text += fmt::format("following: {} transactions ({}/s), {} DDL, {}\n", incremental.transactions(),
-                        human(follow.rows_per_second), incremental.ddl(), lag_text(project));
+    text +=
+        fmt::format("following: {} transactions ({}/s), {} DDL, {}{}\n", incremental.transactions(),
+                    human(follow.rows_per_second), incremental.ddl(), lag_text(project),
+                    incremental.conflicts_total() ? fmt::format(", {} conflicts", incremental.conflicts_total()) : "");
   }
   if (!project.verification().empty()) text += "verification: " + project.verification() + "\n";
-  for (const auto& error : project.errors()) text += "! " + error_line(error) + "\n";
+  for (const auto& error : project.errors()) text += "! " + error_text(error) + "\n";
+  for (const Wait& wait : waits.lasting()) text += "… " + wait_text(wait) + "\n";
   std::string block;
   for (size_t start = 0; start < text.size();) {
     const size_t end = text.find('\n', start);
@@ -155,24 +159,24 @@ std::string MigrateDisplay::bar_block(const admin::v1::Project& project, double 
   return block;
 }
 
-void MigrateDisplay::show_bar(const admin::v1::Project& project, double now) {
+void MigrateDisplay::show_bar(const admin::v1::Project& project, Waits& waits, double now) {
   winsize size{};
   const size_t width = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 100;
-  std::string block = bar_block(project, now, width);
+  std::string block = bar_block(project, waits, now, width);
   const auto lines = static_cast<size_t>(std::count(block.begin(), block.end(), '\n'));
   if (lines_drawn_ > 0) block.insert(0, fmt::format("\033[{}A", lines_drawn_));
   if (lines < lines_drawn_) block += "\033[J";
   lines_drawn_ = lines;
-  std::fwrite(block.data(), 1, block.size(), stdout);
+  put(block);
   std::fflush(stdout);
 }
 
-void MigrateDisplay::show_plain(const admin::v1::Project& project, double now) {
+void MigrateDisplay::show_plain(const admin::v1::Project& project, Waits& waits, double now) {
   const auto say = [this](const std::string& subject, const std::string& state, const std::string& line) {
     std::string& shown = shown_[subject];
     if (shown == state) return;
     shown = state;
-    fmt::print("{} {}\n", iso_time_now(), line);
+    put(utc_now() + " " + line + "\n");
   };
   for (const auto& step : project.steps())
     if (step.status() != "INIT") say("step " + step.name(), step.status(), step.name() + " " + step.status());
@@ -187,34 +191,44 @@ void MigrateDisplay::show_plain(const admin::v1::Project& project, double now) {
                       table.differences() ? fmt::format(", {} rows differ", table.differences()) : ""));
   }
   for (const auto& warning : project.warnings()) say("warning " + warning, "shown", "warning: " + warning);
+  waits.tell([](const Wait& wait) { put(utc_now() + " " + wait_text(wait) + "\n"); },
+             [](const Wait& wait) { put(utc_now() + " " + wait.kind + " goes on\n"); });
   for (const auto& error : project.errors())
-    say("error " + error.code() + error.cause(), "shown", "error: " + error_line(error));
+    say("error " + error.code() + error.cause(), "shown", "error: " + error_text(error));
   if (now - last_summary_ >= kSummaryPeriod) {
     last_summary_ = now;
     const auto& totals = project.totals();
     const Rate rate = measure("", totals.rows(), totals.bytes(), now);
-    fmt::print("{} tables {}/{}, {} rows ({}/s, {}B/s), {} transactions, {} DDL, {}\n", iso_time_now(),
-               totals.tables_finished(), totals.tables(), totals.rows(), human(rate.rows_per_second),
-               human(rate.bytes_per_second), project.incremental().transactions(), project.incremental().ddl(),
-               lag_text(project));
+    put(fmt::format("{} tables {}/{}, {} rows ({}/s, {}B/s), {} transactions, {} DDL, {}\n", utc_now(),
+                    totals.tables_finished(), totals.tables(), totals.rows(), human(rate.rows_per_second),
+                    human(rate.bytes_per_second), project.incremental().transactions(), project.incremental().ddl(),
+                    lag_text(project)));
   }
   std::fflush(stdout);
 }
 
-void MigrateDisplay::show_json(const admin::v1::Project& project) {
-  using Json = nlohmann::ordered_json;
-  const std::string time = iso_time_now();
+void MigrateDisplay::put_json(Json line) {
+  line["time"] = utc_now();
+  put(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+void MigrateDisplay::show_json(const admin::v1::Project& project, Waits& waits) {
   const auto print = [&](const std::string& subject, Json line) {
-    const std::string state = line.dump(-1, ' ', false, Json::error_handler_t::replace);
+    std::string state = line.dump(-1, ' ', false, Json::error_handler_t::replace);
     std::string& shown = shown_[subject];
     if (shown == state) return;
-    shown = state;
-    line["time"] = time;
-    fmt::print("{}\n", line.dump(-1, ' ', false, Json::error_handler_t::replace));
+    shown = std::move(state);
+    put_json(std::move(line));
   };
-  std::string running = project.extra_info().running_step();
+  const std::string running = project.extra_info().running_step();
   for (const auto& step : project.steps())
     print("step " + step.name(), {{"step", step.name()}, {"status", step.status()}});
+  for (const auto& check : project.checks())
+    print("check " + check.name(), {{"step", "TRANSFER_PRECHECK"},
+                                    {"check", check.name()},
+                                    {"level", check.level()},
+                                    {"cause", check.cause()},
+                                    {"cure", check.cure()}});
   for (const auto& table : project.tables())
     print("table " + table.source(), {{"step", running},
                                       {"source", table.source()},
@@ -231,43 +245,61 @@ void MigrateDisplay::show_json(const admin::v1::Project& project) {
                         {"transactions", incremental.transactions()},
                         {"rows", incremental.rows()},
                         {"ddl", incremental.ddl()},
-                        {"lag_ms", incremental.lag_ms()}});
-  for (const auto& error : project.errors())
-    print("error " + error.code() + error.cause(), {{"step", running},
-                                                    {"code", error.code()},
-                                                    {"object", error.object()},
-                                                    {"position", error.position()},
-                                                    {"cause", error.cause()},
-                                                    {"action", error.action()}});
+                        {"lag_ms", incremental.lag_ms()},
+                        {"conflicts", incremental.conflicts_total()},
+                        {"conflicts_skipped", incremental.conflicts_skipped()}});
+  const auto error_object = [&](const cluster::v1::Error& error) {
+    return Json{{"step", running},          {"code", error.code()},
+                {"object", error.object()}, {"position", error.position()},
+                {"cause", error.cause()},   {"action", error.action()}};
+  };
+  for (const auto& error : project.errors()) print("error " + error.code() + error.cause(), error_object(error));
+  waits.tell(
+      [&](const Wait& wait) {
+        Json line = error_object(wait.error);
+        line["component"] = wait.kind;
+        line["state"] = "WAITING";
+        put_json(std::move(line));
+      },
+      [&](const Wait& wait) {
+        put_json({{"step", running}, {"component", wait.kind}, {"state", "RUNNING"}});
+      });
   for (const auto& warning : project.warnings()) print("warning " + warning, {{"step", running}, {"warning", warning}});
   std::fflush(stdout);
 }
 
-void MigrateDisplay::show(const admin::v1::Project& project) {
+void MigrateDisplay::show(const admin::v1::Project& project, Waits& waits) {
   const double now = now_seconds();
   switch (style_) {
     case ProgressStyle::kBar:
-      return show_bar(project, now);
+      return show_bar(project, waits, now);
     case ProgressStyle::kPlain:
-      return show_plain(project, now);
+      return show_plain(project, waits, now);
     case ProgressStyle::kJson:
-      return show_json(project);
+      return show_json(project, waits);
     default:
       return;
   }
 }
 
+void MigrateDisplay::show_checks(const admin::v1::Project& project) {
+  if (style_ != ProgressStyle::kBar && style_ != ProgressStyle::kPlain) return;
+  for (const auto& check : project.checks())
+    put(check.level() + "  " + check.name() + (check.cause().empty() ? "" : ": " + check.cause()) +
+        (check.cure().empty() ? "" : "\n        cure: " + check.cure()) + "\n");
+  std::fflush(stdout);
+}
+
 void MigrateDisplay::note(const std::string& line) {
   if (style_ == ProgressStyle::kPlain) {
-    fmt::print("{} {}\n", iso_time_now(), line);
-    std::fflush(stdout);
+    put(utc_now() + " " + line + "\n");
   } else if (style_ == ProgressStyle::kBar) {
-    fmt::print("{}\033[K\n", line);
+    put(line + "\033[K\n");
     lines_drawn_ = 0;  // the block goes on below
-    std::fflush(stdout);
   } else {
-    fmt::print(stderr, "{}\n", line);
+    std::fprintf(stderr, "%s\n", line.c_str());
   }
+  std::fflush(stdout);
 }
 
 void MigrateDisplay::end() { lines_drawn_ = 0; }

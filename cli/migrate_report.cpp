@@ -1,16 +1,14 @@
 #include "cli/migrate_report.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "cli/args.hpp"
+#include "core/clock.hpp"
+#include "core/file.hpp"
 #include "core/net/convert.hpp"
+#include "core/utc_text.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -38,60 +36,96 @@ Json tables_json(const admin::v1::Project& project) {
   return tables;
 }
 
+// Null for what has no verdict: a dry run moved nothing.
+Json status_json(const Outcome& outcome) { return outcome.status.empty() ? Json(nullptr) : Json(outcome.status); }
+
+Json checks_json(const admin::v1::Project& project) {
+  Json checks = Json::array();
+  for (const auto& check : project.checks())
+    checks.push_back(
+        {{"name", check.name()}, {"level", check.level()}, {"cause", check.cause()}, {"cure", check.cure()}});
+  return checks;
+}
+
+Json incremental_json(const admin::v1::Incremental& incremental) {
+  return {{"start", incremental.start()},
+          {"end", incremental.end()},
+          {"transactions", incremental.transactions()},
+          {"rows", incremental.rows()},
+          {"ddl", incremental.ddl()},
+          {"lag_ms", incremental.lag_ms()},
+          {"conflicts", incremental.conflicts_total()},
+          {"conflicts_skipped", incremental.conflicts_skipped()}};
+}
+
+std::string headline(const admin::v1::Project& project, const Outcome& outcome) {
+  if (outcome.status.empty()) return "no check failed; nothing was changed\n";
+  if (project.precheck_only()) return outcome.status + ": nothing was changed\n";
+  uint64_t tables = 0, rows = 0, bytes = 0;
+  for (const auto& table : project.tables())
+    tables += table.state() != "VIEW", rows += table.rows(), bytes += table.bytes();
+  return fmt::format("{}: {} tables, {} rows ({:.1f} MiB) copied, {} transactions with {} rows followed\n",
+                     outcome.status, tables, rows, static_cast<double>(bytes) / (1 << 20),
+                     project.incremental().transactions(), project.incremental().rows());
+}
+
 }  // namespace
 
-Outcome judge(const admin::v1::Project& project, bool interrupted, bool verify_asked) {
-  if (project.status() == "FAILED") return {"FAILED", 4};
-  if (interrupted || project.status() != "FINISHED") return {"INTERRUPTED", 130};
-  if (!verify_asked) return {"COPIED", 0};
+Outcome judge(const admin::v1::Project& project, bool interrupted) {
+  if (project.status() == "FAILED") return {"FAILED", kExitError};
+  if (interrupted || project.status() != "FINISHED") return {"INTERRUPTED", kExitInterrupted};
+  if (project.precheck_only()) return {"", kExitDone};
+  if (!project.enable_full_verify()) return {"COPIED", kExitDone};
   bool different = project.verification() == "DIFFERENT", unsettled = project.verification() == "UNSETTLED";
   for (const auto& table : project.tables()) {
     different = different || table.verify() == "DIFFERENT";
     unsettled = unsettled || table.verify() == "UNSETTLED";
   }
-  if (different) return {"DIFFERENT", 3};
-  if (unsettled || project.verification() != "EQUAL") return {"UNSETTLED", 3};
-  return {"VERIFIED", 0};
+  if (different) return {"DIFFERENT", kExitDifferent};
+  if (unsettled || project.verification() != "EQUAL") return {"UNSETTLED", kExitDifferent};
+  return {"VERIFIED", kExitDone};
+}
+
+std::vector<std::string> warnings_of(const admin::v1::Project& project) {
+  std::vector<std::string> warnings(project.warnings().begin(), project.warnings().end());
+  const auto& incremental = project.incremental();
+  if (incremental.conflicts_total() == 0) return warnings;
+  std::string text = fmt::format(
+      "{} rows conflicted with the source's log, {} of them were left as they were on the target and may differ from "
+      "the source; the table {}.conflict on the target has them",
+      incremental.conflicts_total(), incremental.conflicts_skipped(), project.meta_database());
+  if (!incremental.conflicts().empty()) text += ", the latest: " + *incremental.conflicts().rbegin();
+  warnings.push_back(std::move(text));
+  return warnings;
 }
 
 std::string report_json(const admin::v1::Project& project, const Outcome& outcome) {
   Json errors = Json::array();
   for (const auto& error : project.errors()) errors.push_back(error_json(error));
   for (const Error& error : outcome.errors) errors.push_back(error_json(net::to_proto(error)));
-  const auto& incremental = project.incremental();
-  const Json report = {{"version", 1},
-                       {"project", project.id()},
-                       {"status", outcome.status},
-                       {"source", outcome.source},
-                       {"target", outcome.target},
-                       {"started", outcome.started},
-                       {"finished", outcome.finished},
-                       {"tables", tables_json(project)},
-                       {"incremental",
-                        {{"start", incremental.start()},
-                         {"end", incremental.end()},
-                         {"transactions", incremental.transactions()},
-                         {"rows", incremental.rows()},
-                         {"ddl", incremental.ddl()},
-                         {"lag_ms", incremental.lag_ms()}}},
-                       {"warnings", std::vector<std::string>(project.warnings().begin(), project.warnings().end())},
-                       {"errors", errors}};
+  Json report = {{"version", 1},
+                 {"project", project.id()},
+                 {"status", status_json(outcome)},
+                 {"source", outcome.source},
+                 {"target", outcome.target},
+                 {"started", outcome.started},
+                 {"finished", outcome.finished},
+                 {"tables", tables_json(project)},
+                 {"incremental", incremental_json(project.incremental())},
+                 {"warnings", warnings_of(project)},
+                 {"errors", errors}};
+  if (project.precheck_only()) report["checks"] = checks_json(project);
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::string report_text(const admin::v1::Project& project, const Outcome& outcome) {
-  uint64_t tables = 0, rows = 0, bytes = 0;
-  for (const auto& table : project.tables())
-    tables += table.state() != "VIEW", rows += table.rows(), bytes += table.bytes();
-  std::string text = fmt::format("{}: {} tables, {} rows ({:.1f} MiB) copied, {} transactions with {} rows followed\n",
-                                 outcome.status, tables, rows, static_cast<double>(bytes) / (1 << 20),
-                                 project.incremental().transactions(), project.incremental().rows());
+  std::string text = headline(project, outcome);
   for (const auto& table : project.tables())
     if (table.verify() == "DIFFERENT" || table.verify() == "UNSETTLED")
       text += fmt::format("  {} {}: {} rows\n", table.verify(), table.source(), table.differences());
-  if (outcome.exit_status == 3 && !project.difference_file().empty())
+  if (outcome.exit_status == kExitDifferent && !project.difference_file().empty())
     text += fmt::format("  differences: {}\n  correction:  {}\n", project.difference_file(), project.correction_file());
-  for (const auto& warning : project.warnings()) text += "  warning: " + warning + "\n";
+  for (const auto& warning : warnings_of(project)) text += "  warning: " + warning + "\n";
   const auto add_error = [&text](const cluster::v1::Error& error) {
     text +=
         fmt::format("  error {}{}{}{}{}: {}\n    {}\n", error.code(), error.object().empty() ? "" : " ", error.object(),
@@ -99,34 +133,13 @@ std::string report_text(const admin::v1::Project& project, const Outcome& outcom
   };
   for (const auto& error : project.errors()) add_error(error);
   for (const Error& error : outcome.errors) add_error(net::to_proto(error));
-  if (outcome.status == "FAILED" || outcome.status == "INTERRUPTED")
+  if (!project.precheck_only() && (outcome.status == "FAILED" || outcome.status == "INTERRUPTED"))
     text += "  go on with: the same command and --resume\n";
   return text;
 }
 
-Status write_report(const std::string& path, const std::string& text) {
-  const std::string temporary = path + ".new";
-  const auto failed = [&](const char* what) {
-    const Error error(errno == ENOSPC ? ErrorCode::DISK_FULL : ErrorCode::IO_ERROR,
-                      std::string(what) + ": " + std::strerror(errno), path);
-    unlink(temporary.c_str());
-    return error;
-  };
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return failed("cannot write the report");
-  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
-  close(fd);
-  if (!written) return failed("cannot write the report");
-  return rename(temporary.c_str(), path.c_str()) == 0 ? Status() : Status(failed("cannot write the report"));
-}
+Status write_report(const std::string& path, const std::string& text) { return write_whole(path, text); }
 
-std::string iso_time_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
-}
+std::string utc_now() { return utc_text(system_clock().unix_time_us()) + "Z"; }
 
 }  // namespace sluice::cli

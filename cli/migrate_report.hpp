@@ -10,7 +10,8 @@
 namespace sluice::cli {
 
 struct Outcome {
-  std::string status;  // VERIFIED, COPIED, DIFFERENT, UNSETTLED, FAILED, INTERRUPTED
+  std::string
+      status;  // VERIFIED, COPIED, DIFFERENT, UNSETTLED, FAILED, INTERRUPTED; empty: a dry run without a failure
   int exit_status = 0;
   std::string source, target;     // URLs without passwords
   std::string started, finished;  // UTC, ISO 8601
@@ -18,7 +19,10 @@ struct Outcome {
 };
 
 // What an ended or interrupted project means for the user.
-Outcome judge(const admin::v1::Project& project, bool interrupted, bool verify_asked);
+Outcome judge(const admin::v1::Project& project, bool interrupted);
+
+// The project's warnings, and what its numbers warn of.
+std::vector<std::string> warnings_of(const admin::v1::Project& project);
 
 std::string report_json(const admin::v1::Project& project, const Outcome& outcome);
 // A few lines for people.
@@ -26,6 +30,6 @@ std::string report_text(const admin::v1::Project& project, const Outcome& outcom
 // Writes by rename, so that a reader sees the old report or the whole new one.
 Status write_report(const std::string& path, const std::string& text);
 
-std::string iso_time_now();
+std::string utc_now();  // "2026-11-21T07:23:15Z"
 
 }  // namespace sluice::cli

@@ -1,10 +1,10 @@
 #include "coordinator/projects/project_detail.hpp"
 
 #include <algorithm>
-#include <ctime>
 
 #include "coordinator/projects/project_machine.hpp"
 #include "core/net/convert.hpp"
+#include "core/utc_text.hpp"
 
 namespace sluice::coordinator {
 namespace {
@@ -119,19 +119,12 @@ void render_configuration(const v1::StoredProject& state, admin::v1::Project& ou
   out.set_meta_database(base.meta_database());
   out.set_on_conflict(base.on_conflict());
   out.set_on_ddl(base.on_ddl());
+  out.set_precheck_only(spec.precheck_only());
 }
 
 }  // namespace
 
-std::string utc_text(int64_t unix_us) {
-  if (unix_us <= 0) return {};
-  std::time_t seconds = unix_us / 1'000'000;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  return text;
-}
+std::string utc_text(int64_t unix_us) { return unix_us <= 0 ? std::string() : sluice::utc_text(unix_us); }
 
 void ProjectDetail::restore(const v1::StoredProject& state, const v1::StoredTables& tables) {
   for (const auto& table : tables.tables()) tables_[table.source()] = table;

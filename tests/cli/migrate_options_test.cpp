@@ -6,8 +6,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "cli/migrate_report.hpp"
-
 namespace sluice::cli {
 namespace {
 
@@ -47,7 +45,8 @@ TEST(MigrateOptions, DatabasesInUrlsBecomeScopeAndRename) {
 
 TEST(MigrateOptions, RepeatedOptionsAccumulateAndStopBeforePositionals) {
   auto parsed =
-      Arguments({"--include", "a.*", "--include", "b.*", "mysql://a@s", "mysql://b@t", "--skip-check", "X"}).parse();
+      Arguments({"--include", "a.*", "--include", "b.*", "mysql://a@s", "mysql://b@t", "--skip-check", "LOG_BIN"})
+          .parse();
   ASSERT_TRUE(parsed.options);
   EXPECT_EQ(parsed.options->includes, (std::vector<std::string>{"a.*", "b.*"}));
 }
@@ -77,6 +76,12 @@ TEST(MigrateOptions, UsageErrorsEndWithTwo) {
       {"mysql://a@s", "mysql://b@t", "--include", "shop"},
       {"mysql://a@s", "mysql://b@t", "--no-such-option"},
       {"mysql://a@s", "mysql://b@t", "--allow-not-empty", "--truncate-target"},
+      {"mysql://a@s", "mysql://b@t", "--throttle-rps", "4294967295"},
+      {"mysql://a@s", "mysql://b@t", "--memory", "1000000G"},
+      {"mysql://a@s", "mysql://b@t", "--memory", "1M"},
+      {"mysql://a@s", "mysql://b@t", "--skip-check", "NOSUCH"},
+      {"mysql://a@s", "mysql://b@t", "--dry-run", "--resume"},
+      {"mysql://a@s", "mysql://b@t", "--cleanup", "--resume"},
   };
   for (const auto& words : bad) {
     auto parsed = Arguments(words).parse();
@@ -92,25 +97,92 @@ TEST(MigrateOptions, Sizes) {
   for (const char* text : {"", "M", "-1M", "1X", "1MM"}) EXPECT_FALSE(parse_size(text).ok()) << text;
 }
 
-TEST(MigrateReport, JudgesTheEnd) {
-  admin::v1::Project project;
-  project.set_status("FINISHED");
-  project.set_verification("EQUAL");
-  project.add_tables()->set_verify("EQUAL");
-  EXPECT_EQ(judge(project, false, true).status, "VERIFIED");
-  EXPECT_EQ(judge(project, false, false).status, "COPIED");
-  project.add_tables()->set_verify("UNSETTLED");
-  EXPECT_EQ(judge(project, false, true).exit_status, 3);
-  project.add_tables()->set_verify("DIFFERENT");
-  EXPECT_EQ(judge(project, false, true).status, "DIFFERENT");
-  project.set_status("SUSPEND");
-  EXPECT_EQ(judge(project, true, true).exit_status, 130);
-  project.set_status("FAILED");
-  EXPECT_EQ(judge(project, true, true).exit_status, 4);
-  project.clear_tables();
-  project.set_status("FINISHED");
-  project.clear_verification();
-  EXPECT_EQ(judge(project, false, true).exit_status, 3) << "asked for, but no result: never VERIFIED";
+// What a project has, as its work directory gives it to --resume.
+ProjectOptions project() {
+  ProjectOptions kept;
+  kept.includes = {"a.*"};
+  kept.verify = false;
+  kept.meta_database = "meta";
+  kept.on_conflict = "skip";
+  kept.skip_checks = {"LOG_BIN"};
+  kept.throttle_rps = 100;
+  return kept;
+}
+
+TEST(MigrateOptions, ResumeTakesFromTheProjectWhatIsNotGiven) {
+  auto parsed = Arguments({"mysql://a@s", "mysql://b@t", "--resume"}).parse();
+  ASSERT_TRUE(parsed.options);
+  ASSERT_TRUE(adopt_project(project(), *parsed.options).ok());
+  EXPECT_EQ(static_cast<const ProjectOptions&>(*parsed.options), project());
+}
+
+TEST(MigrateOptions, ResumeChangesWhatCanChange) {
+  auto parsed = Arguments({"mysql://a@s",
+                           "mysql://b@t",
+                           "--resume",
+                           "--include",
+                           "a.*",
+                           "--steps",
+                           "full,schema,incr",
+                           "--on-conflict",
+                           "overwrite",
+                           "--on-ddl",
+                           "skip",
+                           "--throttle-rps",
+                           "0",
+                           "--memory",
+                           "64M",
+                           "--speed",
+                           "fast",
+                           "--skip-check",
+                           "XA_PENDING",
+                           "--truncate-target"})
+                    .parse();
+  ASSERT_TRUE(parsed.options);
+  Status adopted = adopt_project(project(), *parsed.options);
+  ASSERT_TRUE(adopted.ok()) << adopted.error().to_string();
+  ProjectOptions wanted = project();
+  wanted.on_conflict = "overwrite";
+  wanted.on_ddl = "skip";
+  wanted.throttle_rps = 0;
+  wanted.memory_bytes = 64 << 20;
+  wanted.speed = "fast";
+  wanted.skip_checks = {"XA_PENDING"};
+  wanted.truncate_target = true;
+  EXPECT_EQ(static_cast<const ProjectOptions&>(*parsed.options), wanted);
+}
+
+TEST(MigrateOptions, ResumeRefusesWhatCannotChangeByName) {
+  const std::vector<std::vector<std::string>> bad = {{"--include", "b.*"},
+                                                     {"--exclude", "a.t"},
+                                                     {"--rename", "a.*=b.*"},
+                                                     {"--steps", "schema,full,incr,verify"},
+                                                     {"--meta-database", "other"}};
+  for (const auto& words : bad) {
+    std::vector<std::string> all{"mysql://a@s", "mysql://b@t", "--resume"};
+    all.insert(all.end(), words.begin(), words.end());
+    auto parsed = Arguments(all).parse();
+    ASSERT_TRUE(parsed.options) << words[0];
+    Status adopted = adopt_project(project(), *parsed.options);
+    ASSERT_FALSE(adopted.ok()) << words[0];
+    EXPECT_EQ(adopted.error().code(), ErrorCode::INVALID_ARGUMENT);
+    EXPECT_EQ(adopted.error().cause().find(words[0] + " cannot change: the project has "), 0U)
+        << adopted.error().cause();
+  }
+  ProjectOptions copy = project();
+  copy.incr = false;
+  auto parsed = Arguments({"mysql://a@s", "mysql://b@t", "--resume", "--follow"}).parse();
+  ASSERT_TRUE(parsed.options);
+  EXPECT_FALSE(adopt_project(copy, *parsed.options).ok()) << "it does not follow";
+}
+
+TEST(MigrateOptions, HelpNamesEveryCheckAndWhatUrlsTake) {
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(Arguments({"--help"}).parse().exit_status, 0);
+  const std::string help = ::testing::internal::GetCapturedStdout();
+  for (const char* words : {"TARGET_EMPTY", "LOG_BIN", "ssl-key", "verify-identity", "PATTERN", "16M to 4096G", "130"})
+    EXPECT_NE(help.find(words), std::string::npos) << words << " is missing in\n" << help;
+  EXPECT_EQ(help.find("TEXT"), std::string::npos) << help;
 }
 
 }  // namespace

@@ -93,14 +93,68 @@ TEST_F(Interrupt, KilledAroundItsEndItIsResumed) {
   EXPECT_EQ(differences(source, target, {"app"}), "");
 }
 
+// A closed terminal and a killed command: what it started writes its checkpoints and ends.
+TEST_F(Interrupt, NothingOutlivesTheCommand) {
+  for (const int signal : {SIGHUP, SIGKILL}) {
+    SCOPED_TRACE(signal);
+    const bool first = signal == SIGHUP;
+    run.start(first ? std::vector<std::string>{"--include", "app.*", "--throttle-rps", "200"}
+                    : std::vector<std::string>{"--resume"});
+    ASSERT_TRUE(wait_until([&] { return run.find("component full_import") > 0; }, minutes(1))) << run.logs();
+    run.signal(signal);
+    const auto ended = run.wait(minutes(1));
+    ASSERT_TRUE(ended.has_value()) << run.logs();
+    if (first) {
+      EXPECT_EQ(*ended, 130) << run.logs();
+      EXPECT_EQ(run.report_value("status"), "INTERRUPTED");
+    }
+    EXPECT_TRUE(wait_until([&] { return run.processes().empty(); }, seconds(40))) << run.logs();
+  }
+  run.start({"--resume", "--throttle-rps", "0"});
+  EXPECT_EQ(run.wait(minutes(4)), 0) << run.logs();
+}
+
+// Between its last look at the project and its wish to stop it, the project may have ended.
+TEST_F(Interrupt, AtTheVeryEndItHasEndedOrIsInterrupted) {
+  run.start({"--include", "app.*"});
+  ASSERT_EQ(run.wait(minutes(4)), 0) << run.logs();
+  for (int round = 0; round < 5; ++round) {
+    const size_t before = run.output().size();
+    run.start({"--resume"});
+    const std::string over = "\"step\":\"FULL_VERIFIER\",\"status\":\"FINISHED\"";
+    ASSERT_TRUE(wait_until([&] { return run.output().find(over, before) != std::string::npos; }, minutes(2)));
+    std::this_thread::sleep_for(std::chrono::milliseconds(120 * round));
+    run.interrupt();
+    const int status = run.wait(minutes(2)).value_or(-1);
+    EXPECT_TRUE(status == 0 || status == 130) << status << run.logs();
+    if (status == 0) EXPECT_EQ(run.report_value("status"), "VERIFIED");
+  }
+}
+
+TEST_F(Interrupt, AFrozenCoordinatorIsStartedAgain) {
+  run.start({"--include", "app.*", "--follow"});
+  ASSERT_TRUE(wait_until([&] { return run.find("component incr_sync") > 0; }, minutes(1))) << run.logs();
+  const pid_t frozen = run.find("sluice coordinator");
+  ASSERT_EQ(::kill(frozen, SIGSTOP), 0);
+  ASSERT_TRUE(wait_until([&] { return run.output().find("does not answer") != std::string::npos; }, minutes(1)));
+  ASSERT_TRUE(
+      wait_until([&] { return run.output().find("The coordinator answers again") != std::string::npos; }, minutes(2)))
+      << run.logs();
+  EXPECT_NE(run.find("sluice coordinator"), frozen);
+  run.interrupt();
+  EXPECT_EQ(run.wait(minutes(3)), 0) << run.logs();
+}
+
 // What the command's agent had started must not write into what comes after the cleanup.
 TEST_F(Interrupt, CleanupEndsWhatOutlivedTheCommand) {
   source.sql("CREATE TABLE app.wide (id INT PRIMARY KEY, pad VARCHAR(200))");
   source.sql("INSERT INTO app.wide SELECT seq, REPEAT('x', 200) FROM app.seq_1_to_50000");
   run.start({"--include", "app.*", "--throttle-rps", "1000"});
   ASSERT_TRUE(wait_until([&] { return run.find("component full_import") > 0; }, minutes(1))) << run.logs();
+  const pid_t component = run.find("component full_import"), agent = run.find("sluice agent");
+  for (const pid_t pid : {component, agent}) ASSERT_EQ(::kill(pid, SIGSTOP), 0);  // they do not end by themselves
   run.kill9();
-  ASSERT_GT(run.find("component full_import"), 0);
+  ASSERT_EQ(run.find("component full_import"), component);
   run.start({"--cleanup"});
   const auto ended = run.wait(minutes(1));
   ASSERT_TRUE(ended.has_value());

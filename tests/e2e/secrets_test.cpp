@@ -108,6 +108,7 @@ class Secrets : public ::testing::Test {
       return !process.running() || read_text_file(options.stdout_file).find("verified app.bank") != std::string::npos;
     };
     EXPECT_TRUE(wait_until(verified, minutes(2)));
+    expect_no_core_files(process.pid());
     source.sql("INSERT INTO app.bank VALUES (1000, 1)");
     process.signal(SIGINT);
     EXPECT_EQ(process.wait(minutes(2)), 0) << read_text_file(options.stdout_file);
@@ -115,6 +116,24 @@ class Secrets : public ::testing::Test {
     EXPECT_GE(watch.looked_at(), 5U);
     expect_no_file_holds_it();
     expect_no_table_holds(target, kCanary);
+  }
+  // The command, its coordinator and agent, and the components: a crash of none writes its memory to the disk.
+  void expect_no_core_files(pid_t command) {
+    size_t processes = 0;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator("/proc", error)) {
+      const std::string name = entry.path().filename();
+      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+      const fs::path place = fs::read_symlink(entry.path() / "cwd", error);
+      if (error || (std::stoi(name) != command && place.string().rfind(folder.path().string(), 0) != 0)) continue;
+      const std::string limits = read_text_file(entry.path() / "limits");
+      if (limits.empty()) continue;  // it has just ended
+      ++processes;
+      const std::string line = limits.substr(limits.find("Max core file size"), 68);  // name, soft limit, hard limit
+      EXPECT_EQ(line.substr(18).find_first_not_of("0 "), std::string::npos)
+          << read_text_file(entry.path() / "cmdline") << ": " << line;
+    }
+    EXPECT_GE(processes, 5U);
   }
   void expect_no_file_holds_it() {
     expect_no_file_holds(folder.path(), kCanary);
@@ -132,6 +151,19 @@ class Secrets : public ::testing::Test {
 };
 
 TEST_F(Secrets, APasswordInTheUrl) { expect_nowhere(true); }
+
+// A command line that is refused is not repeated with its passwords.
+TEST_F(Secrets, AUsageErrorDoesNotRepeatIt) {
+  const std::string url = std::string("mysql://canary:") + kCanary + "@127.0.0.1:1";
+  for (const std::vector<std::string>& args : {std::vector<std::string>{"migrate", url, url, url},
+                                               {"migrate", url, url, "--nosuch"},
+                                               {"datasource", "create", "x", url, url}}) {
+    std::string output;
+    EXPECT_EQ(run_program(std::getenv("SLUICE_BIN"), args, &output), 2) << output;
+    EXPECT_FALSE(output.empty());
+    EXPECT_EQ(output.find(kCanary), std::string::npos) << output;
+  }
+}
 
 TEST_F(Secrets, APasswordInTheEnvironment) { expect_nowhere(false); }
 

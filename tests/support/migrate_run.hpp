@@ -22,6 +22,7 @@ class MigrateRun {
   std::optional<int> wait(std::chrono::milliseconds patience) { return process_.wait(patience); }
   bool running() { return process_.running(); }
   void interrupt() { process_.signal(SIGINT); }
+  void signal(int number) { process_.signal(number); }
   void kill9() { process_.kill9(); }
 
   // Other addresses than the servers' own (a proxy).

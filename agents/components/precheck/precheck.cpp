@@ -1,6 +1,7 @@
 #include "agents/components/precheck/precheck.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "agents/components/precheck/checks.hpp"
 #include "core/log.hpp"
@@ -27,6 +28,8 @@ const char* level_name(Level level) {
   return "";
 }
 
+std::array<const std::vector<Check>*, 3> all_checks() { return {&kPrivilegeChecks, &kServerChecks, &kTableChecks}; }
+
 class Run {
  public:
   explicit Run(ComponentContext& context) : context_(context), facts_(context.spec()) {
@@ -37,7 +40,7 @@ class Run {
     SLUICE_ASSIGN(facts_.mapping, net::mapping_of(context_.spec()));
     connect("SOURCE_CONNECTIVITY", context_.spec().source(), facts_.source);
     connect("TARGET_CONNECTIVITY", context_.spec().target(), facts_.target);
-    for (const auto* checks : {&kPrivilegeChecks, &kServerChecks, &kTableChecks}) {
+    for (const auto* checks : all_checks()) {
       for (const Check& check : *checks) {
         if (context_.desired().stop()) return {};
         one(check);
@@ -211,6 +214,13 @@ Status run_precheck(ComponentContext& context) {
     status.clear_checks();
   });
   return precheck::Run(context).run();
+}
+
+std::vector<std::string_view> precheck_names() {
+  std::vector<std::string_view> names;
+  for (const auto* checks : precheck::all_checks())
+    for (const precheck::Check& check : *checks) names.push_back(check.name);
+  return names;
 }
 
 }  // namespace sluice::agents

@@ -1,0 +1,127 @@
+// The client commands and the commands that serve, as people type them: what they wait for and what they say. No
+// database is needed.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/support/mariadb.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/temp_dir.hpp"
+#include "tests/support/wait.hpp"
+
+namespace sluice::testing {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class Client : public ::testing::Test {
+ protected:
+  ChildProcess start(std::vector<std::string> args, const std::string& name) {
+    return ChildProcess::start({.program = program,
+                                .args = std::move(args),
+                                .stdout_file = folder.file(name),
+                                .stderr_file = folder.file(name)});
+  }
+  ChildProcess start_coordinator(const std::string& name = "coordinator.out") {
+    return start({"coordinator", "--data-dir", folder.file("c"), "--grpc", grpc, "--http", "none"}, name);
+  }
+  // Exit status; what it printed is in `output`.
+  int run(std::vector<std::string> args) { return run_program(program, args, &output); }
+  int client(std::vector<std::string> args) {
+    args.insert(args.end(), {"--coordinator", grpc, "--token-file", token()});
+    return run(std::move(args));
+  }
+  std::string token() const { return folder.file("c/admin.token"); }
+
+  const std::string program = std::getenv("SLUICE_BIN");
+  TempDir folder{"sluice-client"};
+  const std::string grpc = "127.0.0.1:" + std::to_string(free_port());
+  std::string output;
+};
+
+// As in the README: everything pasted at once.
+TEST_F(Client, ACoordinatorThatStartsJustNowIsWaitedFor) {
+  ASSERT_FALSE(std::filesystem::exists(token()));
+  auto coordinator = start_coordinator();
+  auto agent = start({"agent", "--data-dir", folder.file("a"), "--coordinator", grpc, "--token-file", token(),
+                      "--listen", "127.0.0.1:" + std::to_string(free_port())},
+                     "agent.out");
+  EXPECT_EQ(client({"datasource", "create", "old", "mysql://app@127.0.0.1:1"}), 0) << output;
+  EXPECT_EQ(client({"datasource", "list"}), 0) << output;
+  EXPECT_THAT(output, HasSubstr("old"));
+  EXPECT_TRUE(wait_until(
+      [&] {
+        return client({"node", "list"}) == 0 && output.find("ONLINE") != std::string::npos;
+      },
+      seconds(20)))
+      << output;
+  EXPECT_EQ(agent.terminate(), 0);
+  EXPECT_EQ(coordinator.terminate(), 0);
+}
+
+TEST_F(Client, ErrorsNameWhatIsMeant) {
+  auto coordinator = start_coordinator();
+  EXPECT_EQ(client({"datasource", "create", "x", "mysql://app@h", "--password-file", folder.file("none")}), 2);
+  EXPECT_THAT(output, HasSubstr("password file"));
+  EXPECT_THAT(output, Not(HasSubstr("token")));
+
+  auto second = start_coordinator("second.out");
+  EXPECT_EQ(second.wait(seconds(30)), 4);
+  EXPECT_THAT(read_text_file(folder.file("second.out")), HasSubstr("--data-dir"));
+
+  EXPECT_EQ(run({"log", "/nonexistent"}), 4);
+  EXPECT_THAT(output, HasSubstr("NOT_FOUND"));
+  for (const char* command : {"coordinator", "agent"}) {
+    EXPECT_EQ(run({command}), 2);
+    EXPECT_THAT(output, HasSubstr("--data-dir is missing"));
+    EXPECT_THAT(output, HasSubstr("--help"));
+  }
+  for (const char* command : {"project", "datasource", "node"}) {
+    EXPECT_EQ(run({command}), 2);
+    EXPECT_THAT(output, HasSubstr("list")) << command;
+  }
+  EXPECT_EQ(client({"project", "decide", "p", "replace", "--position", "0-1-2#0"}), 2);
+  EXPECT_THAT(output, HasSubstr("--statement"));
+}
+
+// Nothing runs that could do the work: waiting for its end has an end, and says what it waits for.
+TEST_F(Client, WaitingIsBoundedAndTellsWhatFor) {
+  auto coordinator = start_coordinator();
+  ASSERT_EQ(client({"datasource", "create", "old", "mysql://app@127.0.0.1:1"}), 0) << output;
+  ASSERT_EQ(client({"datasource", "create", "new", "mysql://app@127.0.0.1:2"}), 0) << output;
+  std::ofstream(folder.file("p.yaml")) << "name: p\ntype: MIGRATION\nsourceEndpointId: old\nsinkEndpointId: new\n"
+                                          "enableStructTransfer: true\n";
+  ASSERT_EQ(client({"project", "create", "-f", folder.file("p.yaml")}), 0) << output;
+  EXPECT_EQ(client({"project", "start", "p", "--wait", "--wait-limit", "4"}), 4);
+  EXPECT_THAT(output, HasSubstr("TIMED_OUT"));
+  EXPECT_THAT(output, HasSubstr("precheck waits: NO_NODE"));
+  EXPECT_EQ(client({"project", "stop", "p", "--wait"}), 0) << output;
+  EXPECT_EQ(client({"project", "resume", "p", "--on-conflict", "skip", "--throttle-rps", "5"}), 0) << output;
+  EXPECT_EQ(client({"project", "describe", "p", "-o", "json"}), 0);
+  EXPECT_THAT(output, HasSubstr("\"onConflict\": \"skip\""));
+  EXPECT_EQ(client({"project", "resume", "p", "--on-conflict", "overwrite"}), 4) << "it runs";
+  EXPECT_THAT(output, HasSubstr("stop it before"));
+  EXPECT_EQ(client({"project", "delete", "p", "--wait"}), 0) << output;
+}
+
+TEST_F(Client, HelpSaysWhatIsNeeded) {
+  for (const char* command : {"coordinator", "agent"}) {
+    EXPECT_EQ(run({command, "--help"}), 0);
+    for (const char* words : {"required", "Example", "Exit status", "DIR", "Milliseconds"})
+      EXPECT_THAT(output, HasSubstr(words)) << command;
+    EXPECT_THAT(output, Not(HasSubstr("TEXT")));
+  }
+  EXPECT_EQ(run({"project", "create", "--help"}), 0);
+  EXPECT_THAT(output, HasSubstr("sourceEndpointId"));
+  EXPECT_EQ(run({"project", "stop", "--help"}), 0);
+  EXPECT_THAT(output, HasSubstr("default 120"));
+  EXPECT_EQ(run({"log", "--help"}), 0);
+  EXPECT_THAT(output, HasSubstr("YYYY-MM-DD HH:MM:SS"));
+}
+
+}  // namespace
+}  // namespace sluice::testing
