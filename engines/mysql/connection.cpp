@@ -1,6 +1,8 @@
 #include "engines/mysql/connection.hpp"
 
 #include <mysql.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -94,11 +96,9 @@ struct SessionSettings {
 
 SessionSettings settings_of(Purpose purpose, const ServerVersion& version) {
   SessionSettings settings;
-  settings.required =
-      purpose == Purpose::kData
-          ? "NAMES binary, SESSION sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION,"
-            "ALLOW_INVALID_DATES'"
-          : "NAMES utf8mb4, SESSION sql_mode='NO_ENGINE_SUBSTITUTION', SESSION sql_quote_show_create=1";
+  settings.required = purpose == Purpose::kData
+                          ? "NAMES binary, SESSION sql_mode='" + std::string(kDataMode) + "'"
+                          : "NAMES utf8mb4, SESSION sql_mode='NO_ENGINE_SUBSTITUTION', SESSION sql_quote_show_create=1";
   settings.required += ", SESSION time_zone='+00:00', SESSION autocommit=1";
   settings.wanted = {"sql_safe_updates=0",          "sql_auto_is_null=0",   "sql_select_limit=18446744073709551615",
                      "wait_timeout=28800",          "net_read_timeout=600", "net_write_timeout=3600",
@@ -162,6 +162,19 @@ void end_socket(int socket) {
   shutdown(socket, SHUT_RDWR);
 }
 
+// A peer that is gone without a word is noticed within two minutes, also by a session that waits for a long statement.
+// Nothing to set on unix sockets.
+void notice_a_vanished_peer(int socket) {
+  const auto set = [socket](int level, int option, int value) {
+    (void)setsockopt(socket, level, option, &value, sizeof(value));
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 30);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 10);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 9);
+  set(IPPROTO_TCP, TCP_USER_TIMEOUT, 120'000);  // what is sent and not acknowledged
+}
+
 // Reads and drops what is left of the present result set.
 void drain(MYSQL* mysql) {
   if (MYSQL_RES* result = mysql_use_result(mysql)) mysql_free_result(result);
@@ -198,6 +211,7 @@ Result<std::unique_ptr<Connection>> Connection::open(const Endpoint& endpoint, c
     return error_of(c->mysql_, {}).with_object(endpoint.display());
   }
   c->alive_ = true;
+  notice_a_vanished_peer(mysql_get_socket(c->mysql_));
   SLUICE_TRY(check_tls(c->mysql_, endpoint));
   SLUICE_ASSIGN(auto about, c->query("SELECT VERSION(), @@max_allowed_packet"));
   if (about.rows.size() != 1 || !about.rows[0][0] || !about.rows[0][1]) {
@@ -225,11 +239,18 @@ void Connection::abort() {
 uint64_t Connection::id() const { return mysql_thread_id(mysql_); }
 uint32_t Connection::last_errno() const { return mysql_errno(mysql_); }
 
-#define SLUICE_REQUIRE_ALIVE() \
-  if (!alive_) return Error(ErrorCode::CONNECTION_LOST, "the connection has ended", endpoint_.display())
+// A server that is sent too large a packet breaks the connection, often before its error can be read.
+Status Connection::may_send(std::string_view sql) const {
+  if (!alive_) return Error(ErrorCode::CONNECTION_LOST, "the connection has ended", endpoint_.display());
+  if (max_allowed_packet_ == 0 || sql.size() + 1 < max_allowed_packet_) return {};
+  return Error(ErrorCode::PACKET_TOO_LARGE,
+               "a statement of " + std::to_string(sql.size()) + " bytes, max_allowed_packet is " +
+                   std::to_string(max_allowed_packet_) + ", in: " + start_of(sql),
+               endpoint_.display());
+}
 
 Result<ExecResult> Connection::exec(std::string_view sql) {
-  SLUICE_REQUIRE_ALIVE();
+  SLUICE_TRY(may_send(sql));
   if (mysql_real_query(mysql_, sql.data(), sql.size()) != 0) return take_error(sql);
   drain(mysql_);
   if (mysql_errno(mysql_) != 0) return take_error(sql);
@@ -245,7 +266,7 @@ Result<ExecResult> Connection::exec(std::string_view sql) {
 
 Result<ResultTable> Connection::query(std::string_view sql) {
   ResultTable table;
-  SLUICE_REQUIRE_ALIVE();
+  SLUICE_TRY(may_send(sql));
   if (mysql_real_query(mysql_, sql.data(), sql.size()) != 0) return take_error(sql);
   MYSQL_RES* result = mysql_store_result(mysql_);
   if (result == nullptr) {
@@ -275,7 +296,7 @@ Result<std::string> Connection::query_value(std::string_view sql) {
 }
 
 Status Connection::stream(std::string_view sql, const std::function<Status(const std::vector<Cell>&)>& visit) {
-  SLUICE_REQUIRE_ALIVE();
+  SLUICE_TRY(may_send(sql));
   if (mysql_real_query(mysql_, sql.data(), sql.size()) != 0) return take_error(sql);
   MYSQL_RES* result = mysql_use_result(mysql_);
   if (result == nullptr) {
@@ -311,7 +332,7 @@ Status Connection::stream(std::string_view sql, const std::function<Status(const
 
 Result<std::vector<ExecResult>> Connection::exec_multi(std::string_view sql, size_t* done) {
   if (done != nullptr) *done = 0;
-  SLUICE_REQUIRE_ALIVE();
+  SLUICE_TRY(may_send(sql));
   if (mysql_real_query(mysql_, sql.data(), sql.size()) != 0) return take_error(sql);
   std::vector<ExecResult> results;
   for (;;) {
@@ -326,7 +347,7 @@ Result<std::vector<ExecResult>> Connection::exec_multi(std::string_view sql, siz
 }
 
 Result<ExecResult> Connection::load_data(std::string_view sql, const std::function<Result<std::string_view>()>& next) {
-  SLUICE_REQUIRE_ALIVE();
+  SLUICE_TRY(may_send(sql));
   LocalFile file(mysql_, next);
   const bool failed = mysql_real_query(mysql_, sql.data(), sql.size()) != 0;
   if (file.error()) {

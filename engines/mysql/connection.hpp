@@ -29,6 +29,12 @@ enum class Purpose : uint8_t {
   kCatalog,  // charset utf8mb4: definitions, variables
 };
 
+// The sql_mode of sessions for data, and the same without strictness: the only way to store the empty value (index 0)
+// of an ENUM, with one warning for each; whoever uses it counts them.
+inline constexpr std::string_view kDataMode =
+    "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION,ALLOW_INVALID_DATES";
+inline constexpr std::string_view kLenientMode = "NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION,ALLOW_INVALID_DATES";
+
 struct ConnectOptions {
   Purpose purpose = Purpose::kData;
   std::chrono::milliseconds connect_timeout{10'000};
@@ -99,6 +105,7 @@ class Connection {
 
  private:
   Connection() = default;
+  Status may_send(std::string_view sql) const;
   Error take_error(std::string_view sql);
   st_mysql* mysql_ = nullptr;
   ServerVersion version_;

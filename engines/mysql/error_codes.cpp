@@ -63,6 +63,7 @@ constexpr std::array kEntries = std::to_array<Entry>({
     {1370, MISSING_PRIVILEGE},
     {1406, VALUE_REJECTED},
     {1411, VALUE_REJECTED},
+    {1412, DEADLOCK},        // ER_TABLE_DEF_CHANGED: a table was rebuilt after the snapshot, "please retry transaction"
     {1416, VALUE_REJECTED},  // geometry
     {1526, VALUE_REJECTED},  // no partition for the value
     {1557, DUPLICATE_KEY},

@@ -123,6 +123,10 @@ void append_literal(std::string& sql, const Column& column, const ValueView& val
   append_quoted(sql, value.bytes);
 }
 
+bool is_empty_enum(const Column& column, const ValueView& value) {
+  return column.type == ColumnType::kEnum && !value.null && value.physical == Physical::kUInt && value.u == 0;
+}
+
 void append_select_expression(std::string& sql, const Column& column) {
   if (read_as_unsigned(column.type)) {
     sql += "CAST(" + quote_name(column.name) + " AS UNSIGNED)";

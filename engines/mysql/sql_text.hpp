@@ -20,6 +20,9 @@ std::string quoted(std::string_view bytes);
 // ENUM, SET and BIT as numbers, FLOAT and DOUBLE with all digits, bytes quoted, GEOMETRY and UUID as the server takes
 // them, NULL.
 void append_literal(std::string& sql, const Column& column, const ValueView& value);
+// The empty value of an ENUM, which a server that was not strict stored for a label that it did not know: only a
+// session that is not strict can store it (mysql::kLenientMode).
+bool is_empty_enum(const Column& column, const ValueView& value);
 // The expression that reads a column in canonical form (schema.hpp Physical), for a SELECT list: `c`, `c`+0 for ENUM,
 // SET and BIT, a cast to DOUBLE for FLOAT …
 void append_select_expression(std::string& sql, const Column& column);

@@ -2,6 +2,10 @@
 #include "engines/mysql/connection.hpp"
 
 #include <gtest/gtest.h>
+#include <mysql.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include "tests/support/mariadb.hpp"
 #include "tests/support/tcp_proxy.hpp"
@@ -274,8 +278,33 @@ TEST_F(ConnectionTest, LargeValuesPass) {
   const std::string megabytes(5 << 20, 'x');
   ASSERT_TRUE(c->exec("INSERT INTO d.t VALUES (1,'" + megabytes + "')").ok());
   EXPECT_EQ(c->query_value("SELECT b FROM d.t").value(), megabytes);
-  EXPECT_EQ(error_of(*c, "INSERT INTO d.t VALUES (2,'" + std::string(c->max_allowed_packet() + 10, 'x') + "')"),
-            ErrorCode::PACKET_TOO_LARGE);
+  // Nothing of what is too large is sent: the session lives on.
+  for (const size_t more : {size_t{0}, size_t{10}, size_t{1} << 20, size_t{43} << 20}) {
+    const std::string value(c->max_allowed_packet() + more, 'x');
+    EXPECT_EQ(error_of(*c, "INSERT INTO d.t VALUES (2,'" + value + "')"), ErrorCode::PACKET_TOO_LARGE);
+    EXPECT_TRUE(c->alive());
+  }
+  const std::string head = "INSERT INTO d.t VALUES (2,'", tail = "')";
+  const std::string fits(c->max_allowed_packet() - 2 - head.size() - tail.size(), 'x');
+  EXPECT_TRUE(c->exec(head + fits + tail).ok());
+  EXPECT_EQ(error_of(*c, head + "x" + fits + tail), ErrorCode::PACKET_TOO_LARGE);
+}
+
+TEST_F(ConnectionTest, AVanishedPeerWouldBeNoticed) {
+  Endpoint endpoint = server_->endpoint();
+  ASSERT_TRUE(endpoint.socket.empty());
+  const auto c = connect({.io_timeout = std::chrono::milliseconds(0)});
+  const int socket = mysql_get_socket(c->raw());
+  const auto option = [socket](int level, int name) {
+    int value = 0;
+    socklen_t size = sizeof(value);
+    EXPECT_EQ(getsockopt(socket, level, name, &value, &size), 0);
+    return value;
+  };
+  EXPECT_EQ(option(SOL_SOCKET, SO_KEEPALIVE), 1);
+  EXPECT_LE(option(IPPROTO_TCP, TCP_KEEPIDLE) + option(IPPROTO_TCP, TCP_KEEPINTVL) * option(IPPROTO_TCP, TCP_KEEPCNT),
+            120);
+  EXPECT_EQ(option(IPPROTO_TCP, TCP_USER_TIMEOUT), 120'000);
 }
 
 // A certificate authority and a server certificate for 127.0.0.1 in `folder`.
