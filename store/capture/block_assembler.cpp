@@ -96,6 +96,12 @@ Status BlockAssembler::grow() {
     SLUICE_TRY(flush_complete());
     if (builder_.size() < options_.block_bytes) return {};
   }
+  if (!spans_ && can_heartbeat()) {
+    // Readers do not see where a transaction ends that comes in parts, but must see that it begins behind this.
+    BatchBuilder before;
+    add_heartbeat(before);
+    SLUICE_TRY(emit(before));
+  }
   SLUICE_TRY(emit(builder_));
   spans_ = true;
   return {};
@@ -184,12 +190,16 @@ Status BlockAssembler::on_idle() {
 }
 
 Status BlockAssembler::heartbeat_if_due() {
-  if (in_transaction_ || complete_ || position_ == emitted_) return {};
-  if (now() - emitted_at_ < options_.heartbeat_every) return {};
-  // No transaction is known by which a reader could start before a prepared XA branch: stay before it.
-  if (!last_.known() && !passed_ && safe_resume_ && compare_in_log(safe_resume_(), position_) < 0) return {};
+  if (in_transaction_ || complete_ || now() - emitted_at_ < options_.heartbeat_every || !can_heartbeat()) return {};
   add_heartbeat(builder_);
   return emit(builder_);
+}
+
+// Whether there is something to tell: the log was read further than what was handed on.
+bool BlockAssembler::can_heartbeat() const {
+  if (position_ == emitted_) return false;
+  // No transaction is known by which a reader could start before a prepared XA branch: stay before it.
+  return last_.known() || passed_ || !safe_resume_ || compare_in_log(safe_resume_(), position_) >= 0;
 }
 
 void BlockAssembler::add_heartbeat(BatchBuilder& builder) const {

@@ -72,6 +72,7 @@ class BlockAssembler final : public mysql::BinlogHandler {
   Status split(BatchBuilder& complete);
   void add_heartbeat(BatchBuilder& builder) const;
   Status heartbeat_if_due();
+  bool can_heartbeat() const;
   std::chrono::nanoseconds now() const { return clock_.boot_time(); }
 
   const AssemblerOptions options_;

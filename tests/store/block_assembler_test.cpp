@@ -135,6 +135,23 @@ TEST_F(Assembler, LargeTransactionsSpanBlocks) {
   for (auto& block : sink.blocks) EXPECT_LT(block.batch.size(), 6000U);
 }
 
+// Where a transaction in parts ends is not known before its last one; where it begins must be.
+TEST_F(Assembler, ATransactionInPartsBeginsBehindWhatWasPassed) {
+  make(4096);
+  ASSERT_TRUE(transaction(1).ok());
+  ASSERT_TRUE(assembler->on_idle().ok());
+  begin(2);
+  ASSERT_TRUE(commit(2).ok());  // nothing in scope
+  EXPECT_EQ(assembler->emitted(), position_of(1));
+  begin(3);
+  for (int n = 0; n < 100; ++n) row(n, std::string(500, 'x'));
+  EXPECT_EQ(assembler->emitted(), position_of(2));
+  EXPECT_EQ(sink.committed(), range(1, 1));
+  ASSERT_TRUE(commit(3).ok());
+  EXPECT_EQ(sink.committed().back(), 3U);
+  EXPECT_EQ(sink.blocks.back().last.before, position_of(2));
+}
+
 TEST_F(Assembler, RollbackLeavesNothing) {
   make(4096);
   ASSERT_TRUE(transaction(1).ok());
