@@ -11,7 +11,8 @@ namespace sluice::database {
 namespace {
 
 // Collations in which two ASCII texts are equal only if they differ in case, spaces and control characters. Languages
-// with contractions (Hungarian, Czech, Croatian …) are not among them.
+// with contractions (Hungarian, Czech, Croatian …) are not among them, nor are the Chinese ones (Y = ~). A test asks a
+// server about each.
 bool is_plain_collation(std::string_view collation) {
   if (collation.ends_with("_bin") || collation == "binary") return true;
   const size_t first = collation.find('_');
@@ -24,12 +25,15 @@ bool is_plain_collation(std::string_view collation) {
   for (std::string_view suffix : {"_ci", "_cs"}) {
     if (rest.ends_with(suffix)) rest.remove_suffix(suffix.size());
   }
-  for (std::string_view name :
-       {"general",          "general1400_as",    "general_mysql500", "general_nopad", "unicode",     "unicode_nopad",
-        "unicode_520",      "unicode_520_nopad", "0900_ai",          "0900_as",       "uca1400_ai",  "uca1400_as",
-        "uca1400_nopad_ai", "uca1400_nopad_as",  "swedish",          "swedish_nopad", "german1",     "chinese",
-        "chinese_nopad",    "japanese",          "japanese_nopad",   "korean",        "korean_nopad"}) {
-    if (rest == name) return !rest.starts_with("swedish") || charset == "latin1";
+  for (std::string_view name : {"general",       "general1400_as", "general_mysql500",  "general_nopad",    "unicode",
+                                "unicode_nopad", "unicode_520",    "unicode_520_nopad", "0900_ai",          "0900_as",
+                                "uca1400_ai",    "uca1400_as",     "uca1400_nopad_ai",  "uca1400_nopad_as", "swedish",
+                                "swedish_nopad", "german1",        "japanese",          "japanese_nopad",   "korean",
+                                "korean_nopad"}) {
+    if (rest != name) continue;
+    if (rest.starts_with("swedish")) return charset == "latin1";
+    // Tables with slips: M = N in the one, @ = ` in the other.
+    return !rest.starts_with("general") || (charset != "macce" && charset != "geostd8");
   }
   return false;
 }
