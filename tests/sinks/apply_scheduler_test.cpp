@@ -6,6 +6,7 @@
 #include <random>
 
 #include "sinks/database/apply/scheduler.hpp"
+#include "sinks/database/apply/table_plan.hpp"
 #include "sinks/database/apply/watermark.hpp"
 
 namespace sluice::database {
@@ -173,6 +174,72 @@ TEST(ApplyScheduler, ReadersOfOneParentRunSideBySide) {
   EXPECT_TRUE(scheduler.next_group().empty());
   for (const auto& group : groups) scheduler.committed(group);
   ASSERT_EQ(scheduler.next_group().size(), 1U);
+}
+
+// cust <-CASCADE- ord -RESTRICT-> prod, item -RESTRICT-> ord: what a deleted customer takes along meets the keys of its
+// neighbours, which its own row says nothing of.
+struct Shop {
+  Shop() {
+    const ForeignKey of_cust{"c", {"c"}, "d", "cust", {"id"}, ForeignKeyAction::kCascade, ForeignKeyAction::kRestrict};
+    const ForeignKey of_prod{"p", {"p"}, "d", "prod", {"id"}, ForeignKeyAction::kRestrict, ForeignKeyAction::kRestrict};
+    const ForeignKey of_ord{"o", {"c"}, "d", "ord", {"id"}, ForeignKeyAction::kRestrict, ForeignKeyAction::kRestrict};
+    const TableName ord_name{"d", "ord"}, item_name{"d", "item"}, prod_name{"d", "prod"};
+    cust = plan("cust", {}, {{ord_name, of_cust}}, {ord_name, item_name, prod_name});
+    prod = plan("prod", {}, {{ord_name, of_prod}}, {});
+    item = plan("item", {of_ord}, {}, {});
+  }
+  static TablePlanPtr plan(const std::string& name, std::vector<ForeignKey> own,
+                           std::vector<std::pair<TableName, ForeignKey>> children, std::vector<TableName> barrier) {
+    TableSchema schema;
+    schema.database = "d";
+    schema.name = name;
+    for (const char* column : {"id", "c", "p"}) {
+      schema.columns.emplace_back();
+      schema.columns.back().name = column;
+    }
+    schema.columns[0].nullable = false;
+    schema.keys = {{"PRIMARY", true, true, {{0, 0}}}};
+    const auto shared = std::make_shared<const TableSchema>(schema);
+    return *make_plan({shared, shared, std::move(own), std::move(children), std::move(barrier)});
+  }
+  TransactionPtr removal(const TablePlanPtr& of, int64_t id) {
+    const ValueView values[] = {ValueView::of_int(id), ValueView::of_int(100 + id), ValueView::of_int(200 + id)};
+    images.push_back(encode_row(*of->event, values));
+    auto transaction = std::make_shared<Transaction>();
+    EXPECT_TRUE(add_row(*transaction, of, RowOp::kDelete, {}, RowView(images.back()), {}).ok());
+    return transaction;
+  }
+  TablePlanPtr cust, prod, item;
+  std::deque<std::string> images;
+};
+
+TEST(ApplyScheduler, ACascadeStandsBehindTheRowsThatRestrictIt) {
+  Shop shop;
+  Scheduler scheduler;
+  scheduler.add(shop.removal(shop.item, 1));
+  scheduler.add(shop.removal(shop.cust, 1));
+  const auto items = scheduler.next_group();
+  ASSERT_EQ(items.size(), 1U);
+  EXPECT_FALSE(items[0]->alone);
+  EXPECT_TRUE(scheduler.next_group().empty());
+  scheduler.committed(items);
+  EXPECT_EQ(scheduler.next_group().size(), 1U);
+}
+
+TEST(ApplyScheduler, AnotherParentStandsBehindTheCascade) {
+  Shop shop;
+  Scheduler scheduler;
+  const auto first = shop.removal(shop.item, 1), cascade = shop.removal(shop.cust, 2),
+             last = shop.removal(shop.prod, 2);
+  for (const auto& transaction : {first, cascade, last}) scheduler.add(transaction);
+  const auto before = scheduler.next_group();  // the cascade runs alone, and is not passed by what stands behind it
+  EXPECT_EQ(before, TransactionGroup{first});
+  scheduler.committed(before);
+  const auto alone = scheduler.next_group();
+  EXPECT_EQ(alone, TransactionGroup{cascade});
+  EXPECT_TRUE(scheduler.next_group().empty());
+  scheduler.committed(alone);
+  EXPECT_EQ(scheduler.next_group(), TransactionGroup{last});
 }
 
 TEST(ApplyWatermark, KnownIdsStayInARowUntilTheLogHasPassedThem) {

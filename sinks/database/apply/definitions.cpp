@@ -20,6 +20,7 @@ void Definitions::set_tables(const std::vector<TableRow>& tables) {
 void Definitions::forget() {
   nodes_.clear();
   plans_.clear();
+  observers_.clear();
   graph_.reset();
 }
 
@@ -101,26 +102,50 @@ Result<Definitions::Node*> Definitions::load(const TableName& target_name, const
   return (nodes_[target_name] = std::move(node)).get();
 }
 
-Result<std::vector<TableName>> Definitions::reach(const TableName& from, mysql::Connection& target,
-                                                  mysql::Connection* source) {
-  std::set<TableName> seen{from};
-  std::vector<TableName> open{from}, reached;
+// Loads them as well.
+Result<std::set<TableName>> Definitions::reach(const TableName& from, mysql::Connection& target,
+                                               mysql::Connection* source) {
+  std::set<TableName> reached;
+  std::vector<TableName> open{from};
   while (!open.empty()) {
     const TableName name = open.back();
     open.pop_back();
     SLUICE_ASSIGN(const Node* node, load(name, source_of(name), target, source));
     for (const auto& [child, key] : node->children) {
-      if (!key.changes_child() || !seen.insert(child).second) continue;
-      reached.push_back(child);
-      open.push_back(child);
+      if (key.changes_child() && reached.insert(child).second) open.push_back(child);
     }
   }
   return reached;
 }
 
+Result<std::vector<TableName>> Definitions::barrier_of(const TableName& from, mysql::Connection& target,
+                                                       mysql::Connection* source) {
+  SLUICE_ASSIGN(const auto reached, reach(from, target, source));
+  std::set<TableName> tables = reached;
+  for (const TableName& name : reached) {
+    SLUICE_ASSIGN(const Node* node, load(name, source_of(name), target, source));
+    for (const auto& [child, key] : node->children) tables.insert(child);
+    for (const ForeignKey& key : node->own) tables.insert({key.referenced_database, key.referenced_table});
+  }
+  return std::vector<TableName>(tables.begin(), tables.end());
+}
+
 Result<TablePlanPtr> Definitions::plan(uint64_t schema_id, const SchemaPtr& event, mysql::Connection& target,
                                        mysql::Connection* source) {
   if (const auto found = plans_.find(schema_id); found != plans_.end()) return found->second;
+  SLUICE_ASSIGN(TablePlanPtr made, make(event, false, target, source));
+  return plans_[schema_id] = std::move(made);
+}
+
+Result<TablePlanPtr> Definitions::observer(uint64_t schema_id, const SchemaPtr& event, mysql::Connection& target,
+                                           mysql::Connection& source) {
+  if (const auto found = observers_.find(schema_id); found != observers_.end()) return found->second;
+  SLUICE_ASSIGN(TablePlanPtr made, make(event, true, target, &source));
+  return observers_[schema_id] = std::move(made);
+}
+
+Result<TablePlanPtr> Definitions::make(const SchemaPtr& event, bool observe, mysql::Connection& target,
+                                       mysql::Connection* source) {
   const TableName source_name{event->database, event->name};
   const TableName name = mapping_.target_of(event->database, event->name);
   source_of_[name] = source_name;
@@ -128,11 +153,9 @@ Result<TablePlanPtr> Definitions::plan(uint64_t schema_id, const SchemaPtr& even
   if (!node->target) {
     return Error(ErrorCode::NOT_FOUND, "the target has no table " + name.to_string(), source_name.to_string());
   }
-  PlanInput input{event, node->target, node->own, node->children, {}};
-  SLUICE_ASSIGN(input.reachable, reach(name, target, source));
-  SLUICE_ASSIGN(TablePlanPtr plan, make_plan(input));
-  plans_[schema_id] = plan;
-  return plan;
+  PlanInput input{event, node->target, node->own, node->children, {}, observe};
+  SLUICE_ASSIGN(input.barrier, barrier_of(name, target, source));
+  return make_plan(input);
 }
 
 Status Definitions::know(const TableName& source_table, mysql::Connection& target, mysql::Connection* source) {

@@ -26,6 +26,9 @@ class Definitions {
   // `source` is null when its declarations do not count any more. NOT_FOUND: the target has no such table.
   Result<TablePlanPtr> plan(uint64_t schema_id, const SchemaPtr& event, mysql::Connection& target,
                             mysql::Connection* source);
+  // For rows that are not written (RowMode::observe): their columns need not be on the target any more.
+  Result<TablePlanPtr> observer(uint64_t schema_id, const SchemaPtr& event, mysql::Connection& target,
+                                mysql::Connection& source);
   // Reads what cascades() needs to hold of a table.
   Status know(const TableName& source_table, mysql::Connection& target, mysql::Connection* source);
   void forget();
@@ -40,6 +43,7 @@ class Definitions {
     std::vector<ForeignKey> own;
     std::vector<std::pair<TableName, ForeignKey>> children;
   };
+  Result<TablePlanPtr> make(const SchemaPtr& event, bool observe, mysql::Connection& target, mysql::Connection* source);
   Result<Node*> load(const TableName& target_name, const TableName& source_name, mysql::Connection& target,
                      mysql::Connection* source);
   Status read_target(Node& node, const TableName& name, mysql::Connection& target);
@@ -47,13 +51,15 @@ class Definitions {
   void add_declared(Node& node);
   void add_own(Node& node, ForeignKey key);
   void add_child(Node& node, const TableName& child_source, ForeignKey key);
-  Result<std::vector<TableName>> reach(const TableName& from, mysql::Connection& target, mysql::Connection* source);
+  Result<std::set<TableName>> reach(const TableName& from, mysql::Connection& target, mysql::Connection* source);
+  Result<std::vector<TableName>> barrier_of(const TableName& from, mysql::Connection& target,
+                                            mysql::Connection* source);
 
   const TableMapping& mapping_;
   std::map<TableName, TableSchema> declared_;  // by source name
   std::map<TableName, TableName> source_of_;   // by target name
   std::map<TableName, std::unique_ptr<Node>> nodes_;
-  std::unordered_map<uint64_t, TablePlanPtr> plans_;
+  std::unordered_map<uint64_t, TablePlanPtr> plans_, observers_;
   std::shared_ptr<const CascadeGraph> graph_;
 };
 

@@ -54,10 +54,11 @@ class Builder {
     for (const ForeignKey& key : input_.own) add_own(key, seen);
     seen.clear();
     for (const auto& [child, key] : input_.children) add_child(child, key, seen);
-    for (const TableName& name : input_.reachable) {
-      plan_->reachable.push_back(exclusive_claim(slot_of_table(name)));
+    plan_->has_foreign_keys = !input_.own.empty() || !input_.children.empty();
+    if (!plan_->cascades.empty()) {
+      plan_->barrier.push_back(plan_->table_slot);
+      for (const TableName& name : input_.barrier) plan_->barrier.push_back(exclusive_claim(slot_of_table(name)));
     }
-    if (!plan_->cascades.empty()) plan_->reachable.push_back(plan_->table_slot);
     std::sort(plan_->sensitive.begin(), plan_->sensitive.end());
     plan_->sensitive.erase(std::unique(plan_->sensitive.begin(), plan_->sensitive.end()), plan_->sensitive.end());
     plan_->bulk_update = can_join();
@@ -70,7 +71,7 @@ class Builder {
       const Column& column = input_.event->columns[i];
       const int target = find_column(*input_.target, column.name);
       if (target < 0) {
-        if (column.generated) continue;
+        if (column.generated || input_.observe) continue;
         return Error(ErrorCode::SCHEMA_MISMATCH, "the target has no column `" + column.name + "`",
                      plan_->source_name.to_string());
       }
@@ -81,7 +82,7 @@ class Builder {
       if (!plan_->columns_sql.empty()) plan_->columns_sql += ',';
       plan_->columns_sql += mysql::quote_name(input_.target->columns[column.target].name);
     }
-    if (!plan_->columns.empty()) return {};
+    if (!plan_->columns.empty() || input_.observe) return {};
     return Error(ErrorCode::SCHEMA_MISMATCH, "no column can be written", plan_->source_name.to_string());
   }
 
@@ -293,14 +294,14 @@ Status add_row(Transaction& transaction, const TablePlanPtr& plan, RowOp op, Row
   }
   if (plan->keyless()) {
     transaction.claims.push_back(exclusive_claim(plan->table_slot));
-  } else if (plan->cascade_child || !plan->reachable.empty()) {
-    transaction.claims.push_back(shared_claim(plan->table_slot));
+  } else if (plan->has_foreign_keys) {
+    transaction.claims.push_back(shared_claim(plan->table_slot));  // against barriers
   }
   if (mode.foreign_key_checks && cascades(*plan, op, old_values, new_values)) {
     transaction.alone = true;
     row.recheck = mode.make_it_so;
     transaction.recheck = transaction.recheck || row.recheck;
-    for (const uint64_t slot : plan->reachable) transaction.claims.push_back(exclusive_claim(slot));
+    for (const uint64_t slot : plan->barrier) transaction.claims.push_back(exclusive_claim(slot));
   }
   if (mode.foreign_key_checks && mode.make_it_so && brings_key(*plan, op, old_values, new_values)) {
     row.new_key = true;

@@ -34,13 +34,15 @@ struct TablePlan {
   std::vector<uint32_t> sensitive;  // event columns that stand in any key, sorted
   std::vector<KeySpec> keys;
   uint64_t table_slot = 0;
-  bool never_plain = false;    // a key depends on columns that cannot be told
-  bool cascade_child = false;  // rows change by changes of a parent
-  bool bulk_update = false;    // many updates can be one join
+  bool never_plain = false;       // a key depends on columns that cannot be told
+  bool has_foreign_keys = false;  // its own, or others that refer to it
+  bool cascade_child = false;     // rows change by changes of a parent
+  bool bulk_update = false;       // many updates can be one join
   std::vector<CascadingKey> cascades;
-  std::vector<uint64_t> reachable;  // table slots of all tables that `cascades` can change, this one included
-  std::string table_sql;            // `db`.`t`
-  std::string columns_sql;          // `a`,`b`
+  // Table slots of what a change that cascades keeps for itself: PlanInput::barrier and this table. Empty: none does.
+  std::vector<uint64_t> barrier;
+  std::string table_sql;    // `db`.`t`
+  std::string columns_sql;  // `a`,`b`
 
   bool keyless() const { return key.empty(); }
 };
@@ -51,7 +53,10 @@ struct PlanInput {
   SchemaPtr target;
   std::vector<ForeignKey> own;  // of this table, declared on the source or the target; names of the target
   std::vector<std::pair<TableName, ForeignKey>> children;  // keys of other tables that refer to this one
-  std::vector<TableName> reachable;                        // tables that cascades from this one can reach
+  // Tables whose rows cascades from this one can change, and all that a foreign key, theirs or one to them, joins to
+  // these: the server checks those keys while it cascades.
+  std::vector<TableName> barrier;
+  bool observe = false;  // nothing is written: columns may have no place on the target
 };
 
 // SCHEMA_MISMATCH when a column of the source has no place on the target.

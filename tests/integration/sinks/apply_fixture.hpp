@@ -108,8 +108,8 @@ class TransactionMaker {
 
 inline TablePlanPtr plan_of(const SchemaPtr& schema, std::vector<ForeignKey> own = {},
                             std::vector<std::pair<TableName, ForeignKey>> children = {},
-                            std::vector<TableName> reachable = {}) {
-  auto plan = make_plan({schema, schema, std::move(own), std::move(children), std::move(reachable)});
+                            std::vector<TableName> barrier = {}) {
+  auto plan = make_plan({schema, schema, std::move(own), std::move(children), std::move(barrier)});
   EXPECT_TRUE(plan.ok());
   return *plan;
 }
