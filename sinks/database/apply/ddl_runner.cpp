@@ -23,6 +23,15 @@ std::string position_of(const DdlEvent& event) {
   return part ? event.position.substr(0, event.position.size() - 1) : event.position;
 }
 
+// Not every server has the variable, nor may everyone set it to what it is.
+Status set_where_known(mysql::Connection& session, const std::string& variable, const std::string& wanted) {
+  const auto now = session.query_value("SELECT @@session." + variable);
+  if (!now.ok()) return session.alive() ? Status() : Status(now.error());
+  if (*now == wanted) return {};
+  SLUICE_TRY(session.exec("SET SESSION " + variable + "=" + wanted));
+  return {};
+}
+
 }  // namespace
 
 DdlEvent DdlEvent::of(const Ddl& ddl, std::string position) {
@@ -34,6 +43,7 @@ DdlEvent DdlEvent::of(const Ddl& ddl, std::string position) {
   event.timestamp_us = ddl.timestamp_us;
   event.collation_connection = ddl.collation_connection;
   event.collation_server = ddl.collation_server;
+  event.default_collation_utf8mb4 = ddl.default_collation_utf8mb4;
   event.time_zone = ddl.time_zone;
   event.foreign_key_checks = ddl.foreign_key_checks != 0;
   event.explicit_defaults_for_timestamp = ddl.explicit_defaults_for_timestamp;
@@ -244,12 +254,11 @@ Status DdlRunner::prepare_session(mysql::Connection& session, const Task& task, 
     sql += ", SESSION collation_connection=" + mysql::quoted(event.collation_connection);
   if (!event.collation_server.empty()) sql += ", SESSION collation_server=" + mysql::quoted(event.collation_server);
   SLUICE_TRY(session.exec(sql));
+  if (!event.default_collation_utf8mb4.empty())
+    SLUICE_TRY(set_where_known(session, "default_collation_for_utf8mb4", event.default_collation_utf8mb4));
   if (event.explicit_defaults_for_timestamp > 1) return {};
-  const std::string wanted = event.explicit_defaults_for_timestamp == 1 ? "1" : "0";
-  auto now = session.query_value("SELECT @@session.explicit_defaults_for_timestamp");
-  if (!now.ok() || *now == wanted) return {};
-  SLUICE_TRY(session.exec("SET SESSION explicit_defaults_for_timestamp=" + wanted));
-  return {};
+  return set_where_known(session, "explicit_defaults_for_timestamp",
+                         event.explicit_defaults_for_timestamp == 1 ? "1" : "0");
 }
 
 DdlRunner::Running::Running(DdlRunner& runner, mysql::Connection& session) : runner_(runner) {

@@ -27,7 +27,7 @@ struct DdlEvent {
   std::string database, sql;
   uint64_t sql_mode = 0;
   int64_t timestamp_us = 0;
-  std::string collation_connection, collation_server, time_zone;
+  std::string collation_connection, collation_server, default_collation_utf8mb4, time_zone;
   bool foreign_key_checks = true;
   uint8_t explicit_defaults_for_timestamp = 2;
   static DdlEvent of(const Ddl& ddl, std::string position);
