@@ -63,6 +63,8 @@ Status rewrite_checkpoints(mysql::Connection&, const Owner&, const std::vector<C
 // matched; for the end of a packet, before COMMIT. Statements are separated by ';', the last one has none.
 inline constexpr uint32_t kGuardFailed = 1242;
 std::string checkpoint_sql(const Owner&, const CheckpointRow& next, uint64_t expected_seq);
+// Why the row of `applier` did not match, after a ROLLBACK: STALE_EPOCH, or TARGET_LOST_COMMITS.
+Error guard_failed(mysql::Connection&, const Owner&, uint32_t applier, uint64_t expected_seq);
 
 // ---- tables and chunks ----
 enum class TableState : uint8_t { kPending, kCopying, kCopied, kNeedsCopy };
@@ -102,7 +104,8 @@ struct RecheckRow {
   TableName table;               // source
   std::vector<std::string> key;  // literals of the row key's columns
 };
-Status add_rechecks_sql(std::string& sql, const Owner&, const std::vector<RecheckRow>&);  // appends an INSERT
+// In the open transaction, in statements of a bounded size.
+Status write_rechecks(mysql::Connection&, const Owner&, const std::vector<RecheckRow>&, Lease&);
 Result<std::vector<RecheckRow>> read_rechecks(mysql::Connection&, const Owner&, size_t limit);
 Status delete_rechecks(mysql::Connection&, const Owner&, const std::vector<uint64_t>& ids);
 

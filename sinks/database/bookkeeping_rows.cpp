@@ -146,19 +146,27 @@ std::string chunk_sql(const Owner& owner, const ChunkRow& row) {
          ", " + std::to_string(row.bytes) + sql::from_own_fence(owner);
 }
 
-Status add_rechecks_sql(std::string& sql, const Owner& owner, const std::vector<RecheckRow>& rows) {
-  if (rows.empty()) return {};
-  if (!sql.empty() && sql.back() != ';') sql += ';';
-  sql += "INSERT INTO " + sql::table(owner, "recheck") + " (project, source_database, source_table, row_key) VALUES ";
-  bool first = true;
+Status write_rechecks(mysql::Connection& connection, const Owner& owner, const std::vector<RecheckRow>& rows,
+                      Lease& lease) {
+  constexpr size_t kStatementBytes = 256 << 10;
+  const std::string head =
+      "INSERT INTO " + sql::table(owner, "recheck") + " (project, source_database, source_table, row_key) VALUES ";
+  std::string statement;
+  auto flush = [&]() -> Status {
+    if (statement.empty()) return {};
+    SLUICE_TRY(lease.check());
+    SLUICE_TRY(connection.exec(statement));
+    statement.clear();
+    return {};
+  };
   for (const RecheckRow& row : rows) {
     if (row.key.empty()) return Error(ErrorCode::INTERNAL, "a row to be read again has no key", row.table.to_string());
-    if (!first) sql += ", ";
-    first = false;
-    sql += "(" + mysql::quoted(owner.project) + ", " + mysql::quoted(row.table.database) + ", " +
-           mysql::quoted(row.table.table) + ", " + mysql::quoted(sql::encode_list(row.key)) + ")";
+    statement += statement.empty() ? head : ", ";
+    statement += "(" + mysql::quoted(owner.project) + ", " + mysql::quoted(row.table.database) + ", " +
+                 mysql::quoted(row.table.table) + ", " + mysql::quoted(sql::encode_list(row.key)) + ")";
+    if (statement.size() >= kStatementBytes) SLUICE_TRY(flush());
   }
-  return {};
+  return flush();
 }
 
 Result<std::vector<RecheckRow>> read_rechecks(mysql::Connection& connection, const Owner& owner, size_t limit) {

@@ -206,4 +206,17 @@ std::string checkpoint_sql(const Owner& owner, const CheckpointRow& next, uint64
          ";SET @sluice_guard = IF(ROW_COUNT() = 1, 1, (SELECT 1 UNION SELECT 2))";
 }
 
+Error guard_failed(mysql::Connection& connection, const Owner& owner, uint32_t applier, uint64_t expected_seq) {
+  auto rows = read_checkpoints(connection, owner, false);
+  if (!rows.ok()) return rows.error();
+  for (const CheckpointRow& row : *rows) {
+    if (row.epoch > owner.epoch)
+      return Error(ErrorCode::STALE_EPOCH, "the checkpoint rows belong to epoch " + std::to_string(row.epoch),
+                   owner.component);
+  }
+  return Error(ErrorCode::TARGET_LOST_COMMITS,
+               "checkpoint row " + std::to_string(applier) + " is not at sequence " + std::to_string(expected_seq),
+               owner.component);
+}
+
 }  // namespace sluice::database

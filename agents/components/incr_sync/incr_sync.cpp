@@ -123,6 +123,7 @@ Result<std::unique_ptr<Job>> make_job(ComponentContext& context) {
   job->appliers = std::clamp(spec.writers() == 0 ? kDefaultAppliers : spec.writers(), 1U, kMostAppliers);
   const uint64_t memory = spec.memory_bytes() == 0 ? 512ULL << 20 : spec.memory_bytes();
   job->credit_bytes = std::clamp<uint64_t>(memory / 6, 4 << 20, 256 << 20);
+  job->pending_bytes = job->credit_bytes;
   job->piece_bytes = job->credit_bytes / 8;
   job->open_log = [](const store::LogClientOptions& options) { return store::LogClient::open(options); };
   return job;

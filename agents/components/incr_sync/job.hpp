@@ -59,15 +59,16 @@ struct Job {
   database::ApplyOptions apply;
   database::DdlOptions ddl;
   uint32_t appliers = 4;
-  uint64_t credit_bytes = 64 << 20;
-  uint64_t piece_bytes = 8 << 20;  // a transaction above this is streamed
+  uint64_t credit_bytes = 64 << 20;   // batches of the Store
+  uint64_t pending_bytes = 64 << 20;  // Scheduler::footprint: narrow rows need several times their own bytes
+  uint64_t piece_bytes = 8 << 20;     // a transaction above this is streamed
   OpenLog open_log;
 
   // Kept over sessions, used by one session at a time.
-  Position acknowledged;          // greatest low watermark that the target has acknowledged
-  std::string plain_transaction;  // a streamed transaction that met a conflict and is applied as logged
-  std::set<std::string> asked;    // copies of whose end the coordinator has not told: what it says of foreign keys may
-                                  // be older than they are
+  Position acknowledged;        // greatest low watermark that the target has acknowledged
+  bool stream_plainly = false;  // the next streamed transaction met a conflict: it is applied as logged
+  std::set<std::string> asked;  // copies of whose end the coordinator has not told: what it says of foreign keys may
+                                // be older than they are
 
   void change(const std::function<void(IncrProgress&)>& how) {
     std::lock_guard lock(mutex);

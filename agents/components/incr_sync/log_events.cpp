@@ -30,7 +30,7 @@ Status LogEvents::add(const Rows& rows) {
     hold_batch();
     open_.rows.push_back({rows.schema_id, rows.op, rows.flags, before, after});
     open_.bytes += before.bytes().size() + after.bytes().size();
-    if (open_.bytes >= piece_bytes_) cut();
+    if (open_.bytes + open_.rows.size() * sizeof(LoggedRow) >= piece_bytes_) cut();
     return {};
   });
 }

@@ -36,6 +36,7 @@ struct LogEvent {
 
 class LogEvents {
  public:
+  // Of images and what is kept beside them.
   explicit LogEvents(uint64_t piece_bytes) : piece_bytes_(piece_bytes) {}
   // `hold` keeps the batch alive, and gives its bytes back to the Store when it is let go.
   Status add(const Batch& batch, const std::shared_ptr<const void>& hold);

@@ -16,8 +16,12 @@ constexpr size_t kConflictsShown = 50;
 constexpr auto kCheckpointPause = 1s, kTellPause = 1s;
 constexpr auto kLeavePatience = 5s;  // for what is in flight when a stop is desired; then its outcome is found later
 
+bool greater(const Position& a, const Position& b) { return compare_in_log(a, b) > 0; }
+
+}  // namespace
+
 // Gives a batch's bytes back to the Store when its last transaction is committed.
-struct HeldBatch {
+struct Session::HeldBatch {
   HeldBatch(Batch held, std::shared_ptr<store::LogClient> from) : batch(std::move(held)), client(std::move(from)) {}
   HeldBatch(const HeldBatch&) = delete;  // each copy would give the same bytes back once more
   ~HeldBatch() { client->grant(batch.size()); }
@@ -25,27 +29,13 @@ struct HeldBatch {
   const std::shared_ptr<store::LogClient> client;
 };
 
-bool greater(const Position& a, const Position& b) { return compare_in_log(a, b) > 0; }
-
-}  // namespace
-
 Session::Session(Job& job)
     : job_(job), definitions_(job.mapping), ddl_(job.ddl, job.mapping), events_(job.piece_bytes) {}
 
 Status Session::on_item(const store::LogItem& item) {
-  if (item.batch) {
-    auto held = std::make_shared<const HeldBatch>(*item.batch, client_);
-    SLUICE_TRY(events_.add(*item.batch, held));
-    for (LogEvent& event : events_.take()) {
-      if (greater(event.end, seen_)) seen_ = event.end;
-      queue_.push_back(std::move(event));
-    }
-  }
+  if (item.batch) batches_.push_back(std::make_shared<const HeldBatch>(*item.batch, client_));
   item_caught_up_ = item.caught_up;
-  if (item.caught_up) {
-    item_end_ = item.end;
-    if (greater(item.end, seen_)) seen_ = item.end;
-  }
+  if (item.caught_up) item_end_ = item.end;
   source_end_ = item.source_end;
   source_asked_us_ = item.source_asked_us;
   if (heard_ == Clock::time_point()) job_.change([](IncrProgress& progress) { progress.retrying.reset(); });
@@ -59,8 +49,9 @@ Status Session::on_applied(uint32_t applier, const database::Group& group,
   idle_[applier] = true;
   if (!result.ok()) {
     const bool piece = !group.first_piece || !group.last_piece;
-    if (piece && result.error().code() == ErrorCode::ROW_CONFLICT && !streaming_plainly_) {
-      job_.plain_transaction = group.transactions.empty() ? "" : group.transactions[0]->id;
+    const ErrorCode code = result.error().code();
+    if (piece && (code == ErrorCode::ROW_CONFLICT || code == ErrorCode::DUPLICATE_KEY) && !streaming_plainly_) {
+      job_.stream_plainly = true;
       return Error(ErrorCode::TARGET_LOST_COMMITS, "a large transaction is applied again, row by row",
                    result.error().object(), result.error().position());
     }
@@ -68,7 +59,8 @@ Status Session::on_applied(uint32_t applier, const database::Group& group,
   }
   if (streaming_) {
     if (group.last_piece) {
-      streaming_ = false;
+      streaming_ = job_.stream_plainly = false;
+      changed_ = group.low_watermark;
       watermark_.pass(group.low_watermark);
     }
   } else {
@@ -160,7 +152,12 @@ Status Session::consume() {
   const auto beyond = [&](const Position& end) {
     return least && (end.empty() ? !greater(*least, consumed_) : greater(end, *least));
   };
-  while (!queue_.empty()) {
+  while (true) {
+    if (queue_.empty()) {
+      SLUICE_ASSIGN(const bool more, read_batch());
+      if (!more) break;
+      continue;
+    }
     const bool paused = hold_seen_ != 0 && !hold_over_ && !desired_.hold().has_apply_to();
     if (leaving_ || finishing_ || blocked_ || (paused && !streaming_)) return {};
     LogEvent& event = queue_.front();
@@ -172,7 +169,7 @@ Status Session::consume() {
       SLUICE_ASSIGN(const bool sent, stream_piece(event));
       if (!sent) return {};
     } else {
-      if (streaming_ || watermark_.span() >= kSpan) return {};
+      if (streaming_ || watermark_.span() >= kSpan || scheduler_.footprint() >= job_.pending_bytes) return {};
       SLUICE_ASSIGN(const bool added, add_transaction(event));
       if (!added) return {};
     }
@@ -180,64 +177,116 @@ Status Session::consume() {
     queue_.pop_front();
   }
   // Nothing is left to read, so there is nothing between the last event and what the Store holds.
-  if (item_caught_up_ && !streaming_ && !blocked_ && !beyond(item_end_)) watermark_.pass(item_end_);
+  if (!item_caught_up_) return {};
+  if (greater(item_end_, seen_)) seen_ = item_end_;
+  if (!streaming_ && !blocked_ && !beyond(item_end_)) watermark_.pass(item_end_);
   return {};
+}
+
+// The events of the next batch; false when there is none.
+Result<bool> Session::read_batch() {
+  if (batches_.empty()) return false;
+  const auto held = std::move(batches_.front());
+  batches_.pop_front();
+  SLUICE_TRY(events_.add(held->batch, held));
+  for (LogEvent& event : events_.take()) {
+    if (greater(event.end, seen_)) seen_ = event.end;
+    queue_.push_back(std::move(event));
+  }
+  return true;
 }
 
 Result<Session::TableUse*> Session::use_of(uint64_t schema_id) {
   if (const auto found = uses_.find(schema_id); found != uses_.end()) return &found->second;
-  const SchemaPtr schema = client_->schema(schema_id);
-  if (!schema) return Error(ErrorCode::CORRUPTED, "the Store did not name a definition that its rows refer to");
   TableUse use;
-  use.source = {schema->database, schema->name};
-  use.included = job_.mapping.includes(schema->database, schema->name);
-  if (use.included) {
-    SLUICE_ASSIGN(auto* target, target_catalog());
-    mysql::Connection* source = nullptr;
-    if (window_) {
-      SLUICE_ASSIGN(source, source_catalog());
-    }
-    auto plan = definitions_.plan(schema_id, schema, *target, source);
-    if (plan.ok()) {
-      use.plan = std::move(*plan);
-    } else if (plan.error().code() != ErrorCode::NOT_FOUND) {
-      return plan.error();
-    } else {
-      // A table that was gone from the source before it could be copied: its DROP is still to come.
-      const bool gone =
-          source != nullptr && !windows_.contains(use.source) && mysql::read_table(*source, use.source).ok() == false;
-      if (!gone) use.missing = plan.error().cause();
-    }
-  }
+  use.schema = client_->schema(schema_id);
+  if (!use.schema) return Error(ErrorCode::CORRUPTED, "the Store did not name a definition that its rows refer to");
+  use.source = {use.schema->database, use.schema->name};
+  use.included = job_.mapping.includes(use.source.database, use.source.table);
   return &(uses_[schema_id] = std::move(use));
 }
 
-// False: the event waits for a table that is being copied.
+// For rows that are to be applied. Null: they are passed over. SCHEMA_MISMATCH when they have no place on the target.
+Result<database::TablePlanPtr> Session::plan_of(TableUse& use, uint64_t schema_id, const LogEvent& event) {
+  if (use.plan) return *use.plan;
+  SLUICE_ASSIGN(auto* target, target_catalog());
+  mysql::Connection* source = nullptr;
+  if (window_) {
+    SLUICE_ASSIGN(source, source_catalog());
+  }
+  auto plan = definitions_.plan(schema_id, use.schema, *target, source);
+  if (!plan.ok()) {
+    if (plan.error().code() != ErrorCode::NOT_FOUND) return plan.error().with_position(event.end.to_string());
+    // A table that was gone from the source before it could be copied: its DROP is still to come.
+    const bool gone =
+        source != nullptr && !windows_.contains(use.source) && !mysql::read_table(*source, use.source).ok();
+    if (!gone)
+      return Error(ErrorCode::SCHEMA_MISMATCH, plan.error().cause(), use.source.to_string(), event.end.to_string());
+  }
+  use.plan = plan.ok() ? *plan : nullptr;
+  return *use.plan;
+}
+
+// For rows that the copy holds already: the target's table is newer than they are, or gone, and may differ.
+Result<database::TablePlanPtr> Session::observer_of(TableUse& use, uint64_t schema_id) {
+  if (use.observer) return *use.observer;
+  SLUICE_ASSIGN(auto* target, target_catalog());
+  SLUICE_ASSIGN(auto* source, source_catalog());
+  auto plan = definitions_.observer(schema_id, use.schema, *target, *source);
+  if (!plan.ok() && plan.error().code() != ErrorCode::NOT_FOUND) return plan.error();
+  use.observer = plan.ok() ? *plan : nullptr;
+  return *use.observer;
+}
+
+// How rows of one definition are taken; none: the event waits for a table that is being copied, or is to be.
+Result<std::optional<Session::RowsPlan>> Session::plan_rows(TableUse& use, uint64_t schema_id, const LogEvent& event) {
+  using Planned = std::optional<RowsPlan>;
+  if (!use.included) return Planned(RowsPlan{});
+  const bool placed = !windows_.empty() && event.whole();
+  const RowVerdict verdict = placed ? windows_.row(use.source, event.end) : RowVerdict::kApply;
+  if (verdict == RowVerdict::kWait) {
+    awaited_[use.source] = 0;
+    wait_for_copies();
+    return Planned();
+  }
+  // A parent's change that its own copy holds may have cascaded to children that were copied before it.
+  bool observe = verdict == RowVerdict::kSkip;
+  if (observe && (!window_ || !greater(event.end, windows_.first_start()))) return Planned(RowsPlan{});
+  if (!observe) {
+    auto plan = plan_of(use, schema_id, event);
+    if (plan.ok()) return Planned(RowsPlan{std::move(*plan), false});
+    if (plan.error().code() != ErrorCode::SCHEMA_MISMATCH || !window_) return plan.error();
+    // DDL stands between these rows and what the copy read as the table's definition.
+    if (event.whole()) {
+      if (!windows_.inside(use.source, event.end)) return plan.error();
+      if (quiet()) SLUICE_TRY(need_copies({use.source}, plan.error().cause()));
+      return Planned();
+    }
+    if (!windows_.contains(use.source)) return plan.error();
+    owed_copies_.insert(use.source);  // behind the large transaction, whose end is not known
+    observe = true;
+  }
+  SLUICE_ASSIGN(auto observer, observer_of(use, schema_id));
+  return Planned(RowsPlan{std::move(observer), observe});
+}
+
+// False: the event waits.
 Result<bool> Session::add_rows(LogEvent& event, database::Transaction& transaction) {
   uint64_t last_id = 0;
-  const TableUse* use = nullptr;
-  RowVerdict verdict = RowVerdict::kApply;
+  TableUse* use = nullptr;
+  RowsPlan plan;
   for (const LoggedRow& row : event.rows) {
     if (use == nullptr || row.schema_id != last_id) {
       last_id = row.schema_id;
       SLUICE_ASSIGN(use, use_of(row.schema_id));
-      const bool placed = !windows_.empty() && use->included && event.whole();
-      verdict = placed ? windows_.row(use->source, event.end) : RowVerdict::kApply;
-      if (verdict == RowVerdict::kWait) {
-        awaited_[use->source] = 0;
-        return false;
-      }
+      SLUICE_ASSIGN(auto planned, plan_rows(*use, row.schema_id, event));
+      if (!planned) return false;
+      plan = std::move(*planned);
     }
-    // Missing on the target counts only for rows that are to be applied: a table that was dropped on the source while
-    // it was copied has rows in the log before that.
-    if (use->included && !use->plan && !use->missing.empty() && verdict == RowVerdict::kApply)
-      return Error(ErrorCode::SCHEMA_MISMATCH, use->missing, use->source.to_string(), event.end.to_string());
-    if (!use->included || !use->plan) continue;
-    // A parent's change that its own copy holds may have cascaded to children that were copied before it.
-    const bool observe = verdict == RowVerdict::kSkip;
-    if (observe && !greater(event.end, windows_.first_start())) continue;
-    const database::RowMode mode{window_, (row.flags & (kRowsNoForeignKeyChecks | kRowsCascadesLogged)) == 0, observe};
-    auto added = database::add_row(transaction, use->plan, row.op, mode, row.before, row.after);
+    if (!plan.plan) continue;
+    const bool checks = (row.flags & (kRowsNoForeignKeyChecks | kRowsCascadesLogged)) == 0;
+    const database::RowMode mode{window_, checks, plan.observe};
+    auto added = database::add_row(transaction, plan.plan, row.op, mode, row.before, row.after);
     if (!added.ok()) return added.error().with_object(use->source.to_string()).with_position(event.end.to_string());
   }
   return true;
@@ -253,13 +302,12 @@ Result<bool> Session::add_transaction(LogEvent& event) {
     if (!quiet()) return false;
     SLUICE_ASSIGN(const bool done, run_ddl(event));
     if (!done) return false;
+    changed_ = event.end;
   }
   auto transaction = std::make_shared<database::Transaction>();
+  transaction->rows.reserve(event.rows.size());
   SLUICE_ASSIGN(const bool added, add_rows(event, *transaction));
-  if (!added) {
-    wait_for_copies();
-    return false;
-  }
+  if (!added) return false;
   if (transaction->rows.empty()) {
     watermark_.pass(event.end);
     return true;
@@ -270,6 +318,7 @@ Result<bool> Session::add_transaction(LogEvent& event) {
   transaction->bytes = event.bytes;
   transaction->alone |= decided_policy(event.id).has_value();
   transaction->holds = std::move(event.holds);
+  changed_ = event.end;
   transaction->number = watermark_.add(event.id, event.end, event.commit_time_us);
   scheduler_.add(std::move(transaction));
   return true;
@@ -313,12 +362,15 @@ Result<bool> Session::stream_piece(LogEvent& event) {
   if (!added) {
     if (!event.first_piece) return Error(ErrorCode::TABLE_NEEDS_COPY, "a table is copied while it is written");
     event.holds = std::move(transaction->holds);
-    wait_for_copies();
     return false;
   }
+  if (event.last_piece && !owed_copies_.empty()) {
+    const std::vector<TableName> tables(owed_copies_.begin(), owed_copies_.end());
+    SLUICE_TRY(need_copies(tables, "its definition changed after a large transaction"));
+    owed_copies_.clear();
+  }
   const auto decided = decided_policy(event.id);
-  if (event.first_piece)
-    streaming_plainly_ = decided.has_value() || (!event.id.empty() && job_.plain_transaction == event.id);
+  if (event.first_piece) streaming_plainly_ = decided.has_value() || job_.stream_plainly;
   streaming_ = true;
   auto group = std::make_shared<database::Group>();
   group->first_piece = event.first_piece;
@@ -421,6 +473,12 @@ Status Session::settle_hold() {
   if (hold.has_apply_to()) {
     const Position to = net::from_proto(hold.apply_to());
     if (!reached(to)) return {};
+    if (stands_before(to, changed_)) {
+      // More is applied than the one who holds has seen; what it compares would differ.
+      hold_over_ = true;
+      job_.change([&](IncrProgress& progress) { progress.hold = {hold.id(), false, {}}; });
+      return advance();
+    }
     watermark_.pass(to);
   }
   job_.change([&](IncrProgress& progress) { progress.hold = {hold.id(), true, watermark_.low()}; });
@@ -465,7 +523,8 @@ void Session::finish(SessionEnd how) {
 void Session::publish() {
   int64_t complete = watermark_.oldest_open_time_us();
   if (complete == 0 && !queue_.empty()) complete = queue_.front().commit_time_us;
-  const bool nothing_left = queue_.empty() && watermark_.open() == 0 && !streaming_ && item_caught_up_;
+  const bool nothing_left =
+      queue_.empty() && batches_.empty() && watermark_.open() == 0 && !streaming_ && item_caught_up_;
   const bool caught_up = nothing_left && (source_end_.empty() || !greater(source_end_, item_end_));
   if (caught_up) {
     caught_up_us_ = source_asked_us_;

@@ -44,14 +44,17 @@ class Session {
   Status on_desired(const cluster::v1::ComponentDesired& desired);
   Status on_tick();
   std::optional<SessionEnd> ended() const { return ended_; }
+  // Breaks off a DDL statement that runs, which only its server can end otherwise. From any thread.
+  void abort() { ddl_.abort(); }
 
  private:
   using Clock = std::chrono::steady_clock;
   struct TableUse {  // what a schema id of the stream stands for now
     bool included = false;
     TableName source;
-    database::TablePlanPtr plan;  // null: rows are passed over
-    std::string missing;          // why there is no plan, unless the source has no such table either
+    SchemaPtr schema;
+    std::optional<database::TablePlanPtr> plan;      // null: rows are passed over
+    std::optional<database::TablePlanPtr> observer;  // for rows that the table's copy holds already
   };
 
   // session_open.cpp
@@ -67,9 +70,17 @@ class Session {
   // session.cpp
   Status advance();
   Status consume();
+  Result<bool> read_batch();
   Result<bool> add_transaction(LogEvent& event);
   Result<bool> add_rows(LogEvent& event, database::Transaction& transaction);
   Result<TableUse*> use_of(uint64_t schema_id);
+  struct RowsPlan {
+    database::TablePlanPtr plan;  // null: the rows are passed over
+    bool observe = false;
+  };
+  Result<std::optional<RowsPlan>> plan_rows(TableUse& use, uint64_t schema_id, const LogEvent& event);
+  Result<database::TablePlanPtr> plan_of(TableUse& use, uint64_t schema_id, const LogEvent& event);
+  Result<database::TablePlanPtr> observer_of(TableUse& use, uint64_t schema_id);
   Result<bool> stream_piece(LogEvent& event);
   void dispatch();
   void send(uint32_t applier, std::shared_ptr<database::Group> group);
@@ -90,12 +101,19 @@ class Session {
   Position window_end() const;
   Status close_window();
   Status prepare_recheck(const std::vector<database::RecheckRow>& rows);
-  Status recheck(const std::vector<database::RecheckRow>& rows, mysql::Connection* snapshot);
   Status recheck_all();
   Status record_orphans();
   void end_snapshot();
-  Status write_marker(const Position& end, bool strict, const std::string& sql_before);
+  Status write_marker(const Position& end, bool strict, bool begun = false);
   Status become_strict();
+
+  // session_recheck.cpp
+  struct Rereading;
+  Result<bool> recheck(const std::vector<database::RecheckRow>& rows, mysql::Connection* snapshot);
+  Result<Rereading> collect_rereading(const std::vector<database::RecheckRow>& rows);
+  Result<bool> find_sides(Rereading& reading);
+  Status rewrite(const Rereading& reading, mysql::Connection& source, mysql::Connection& target);
+  Result<bool> wait_for_definitions(const TableName& table);
 
   // session_ddl.cpp
   Status check_large(const LogEvent& event) const;
@@ -120,13 +138,16 @@ class Session {
   std::optional<SessionEnd> ended_;
 
   std::unique_ptr<mysql::Connection> control_, target_catalog_, source_catalog_, source_data_;
-  std::unique_ptr<mysql::Connection> snapshot_;  // of the source at extended_end_, while rows wait to be read again
+  std::unique_ptr<mysql::Connection> snapshot_;  // of the source at snapshot_at_, while rows wait to be read again
+  Position snapshot_at_;
   std::vector<std::shared_ptr<database::Applier>> appliers_;
   database::Definitions definitions_;
   database::DdlRunner ddl_;
   Windows windows_;
   std::vector<database::TableRow> tables_;
 
+  struct HeldBatch;
+  std::deque<std::shared_ptr<const HeldBatch>> batches_;  // not yet cut into events, which take more memory
   LogEvents events_;
   std::deque<LogEvent> queue_;
   database::Scheduler scheduler_;
@@ -140,7 +161,8 @@ class Session {
 
   Position start_;
   Position consumed_;  // end of the last event that was taken from the queue
-  Position seen_;      // the Store has delivered everything up to here
+  Position changed_;   // end of the last one that changed something on the target
+  Position seen_;      // everything up to here stands in the queue, or stood there
   Position item_end_;  // what the Store held when nothing was left to read
   bool item_caught_up_ = false;
   Position source_end_;
@@ -157,9 +179,11 @@ class Session {
   uint64_t marker_seq_ = 1;
   int recheck_rounds_ = 0;
   bool orphans_recorded_ = false;
+  std::set<std::pair<TableName, std::string>> unmatched_columns_;  // of the target; see wait_for_definitions
   Clock::time_point recheck_not_before_;
 
   bool blocked_ = false;                   // the event at the front waits for copies
+  std::set<TableName> owed_copies_;        // tables that a streamed transaction did not fit
   std::map<TableName, uint32_t> awaited_;  // tables, and the round that their copy must exceed
   std::optional<SessionEnd> leaving_;      // nothing new is dispatched; ends when nothing is in flight
   Clock::time_point leaving_since_;

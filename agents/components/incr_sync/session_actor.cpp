@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 constexpr auto kTick = 100ms;
 constexpr auto kReadPatience = 500ms;
 constexpr auto kSilence = 15s;  // the Store sends something every second
+constexpr auto kStopPatience = 10s;
 
 using Outcome = std::promise<Result<SessionEnd>>;
 
@@ -75,6 +76,18 @@ session_actor::behavior_type session_behavior(session_actor::pointer self, std::
   };
 }
 
+// A session ends by itself; when it is to stop, a DDL statement is not waited for without end.
+Result<SessionEnd> outcome_of(std::future<Result<SessionEnd>> future, Session& session, Job& job) {
+  std::optional<std::chrono::steady_clock::time_point> patience;
+  while (future.wait_for(kTick) != std::future_status::ready) {
+    if (!job.context.desired().stop()) continue;
+    const auto now = std::chrono::steady_clock::now();
+    if (!patience) patience = now + kStopPatience;
+    if (now > *patience) session.abort();
+  }
+  return future.get();
+}
+
 }  // namespace
 
 struct SessionMailbox::Content {
@@ -132,7 +145,7 @@ Result<SessionEnd> run_session(Job& job, SessionMailbox& mailbox) {
   mailbox.tell(job.context.desired());
   caf::anon_send(stream, ReadNext{});
 
-  Result<SessionEnd> result = future.get();
+  Result<SessionEnd> result = outcome_of(std::move(future), *session, job);
   {
     std::lock_guard lock(mailbox.content_->mutex);
     mailbox.content_->session = nullptr;

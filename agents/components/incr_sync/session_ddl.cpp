@@ -228,6 +228,7 @@ Status Session::drop_tables(const database::DdlEvent& ddl, const std::vector<Tab
 // The coordinator has these tables copied again; the event that asked for it stays at the front and is looked at anew
 // when the copies are finished: their windows then begin behind it.
 Status Session::need_copies(const std::vector<TableName>& tables, const std::string& reason) {
+  end_snapshot();  // a copy takes long
   SLUICE_ASSIGN(auto* connection, control());
   std::vector<std::string> names;
   for (const TableName& table : tables) {
@@ -255,6 +256,7 @@ Status Session::need_copies(const std::vector<TableName>& tables, const std::str
 
 // Tables whose copy is not finished: asked for again when nobody has begun it.
 void Session::wait_for_copies() {
+  end_snapshot();
   blocked_ = true;
   std::set<std::string> names = job_.asked;
   for (const auto& row : tables_) {
@@ -290,12 +292,12 @@ Status Session::look_for_copies() {
   if (reopened) {
     // A process that dies behind the window's end must not take itself for a strict one: the new tables have no
     // foreign keys yet.
-    SLUICE_TRY(write_marker(extended_end_, false, {}));
+    SLUICE_TRY(write_marker(extended_end_, false));
     window_ = true;
-    window_closed_ = orphans_recorded_ = false;
+    window_closed_ = false;
     recheck_rounds_ = 0;
   }
-  blocked_ = false;
+  blocked_ = orphans_recorded_ = false;
   // In one step: a closed window without a wish for copies means that foreign keys can be added.
   job_.change([&](IncrProgress& progress) {
     progress.needs_copy.assign(job_.asked.begin(), job_.asked.end());

@@ -130,7 +130,7 @@ Status Session::recover_rows() {
   // A table that was copied again after the window had been closed opens it once more.
   window_ = !strict || compare_in_log(window_end(), start_) > 0;
   watermark_ = database::Watermark(start_, std::move(recovered.known));
-  seen_ = consumed_ = persisted_ = start_;
+  seen_ = consumed_ = changed_ = persisted_ = start_;
   std::vector<CheckpointRow> fresh;
   for (uint32_t i = 0; i < job_.appliers; ++i)
     fresh.push_back({i, owner.epoch, recovered.next_seq, start_, watermark_.applied_by(i)});
@@ -155,15 +155,19 @@ Status Session::choose_start() {
   return {};
 }
 
-Status Session::write_marker(const Position& end, bool strict, const std::string& sql_before) {
+// `begun`: in the target transaction that is open.
+Status Session::write_marker(const Position& end, bool strict, bool begun) {
   SLUICE_ASSIGN(auto* connection, control());
   CheckpointRow marker{kMarker, job_.apply.owner.epoch, marker_seq_, end, {}};
   if (strict) marker.applied.emplace_back(kStrict);
-  std::string sql = "START TRANSACTION;" + sql_before;
-  if (!sql_before.empty()) sql += ';';
-  sql += database::checkpoint_sql(job_.apply.owner, marker, marker_seq_);
+  const std::string sql =
+      (begun ? "" : "START TRANSACTION;") + database::checkpoint_sql(job_.apply.owner, marker, marker_seq_);
   SLUICE_TRY(job_.apply.lease->check());
-  SLUICE_TRY(connection->exec_multi(sql));
+  if (const auto done = connection->exec_multi(sql); !done.ok()) {
+    if (connection->last_errno() != database::kGuardFailed) return done.error();
+    (void)connection->exec("ROLLBACK");
+    return database::guard_failed(*connection, job_.apply.owner, kMarker, marker_seq_);
+  }
   SLUICE_TRY(job_.apply.lease->check());
   SLUICE_TRY(connection->exec("COMMIT"));
   ++marker_seq_;

@@ -10,6 +10,10 @@ bool at_or_before(const Position& a, const Position& b) { return compare_in_log(
 
 }  // namespace
 
+bool stands_before(const Position& a, const Position& b) {
+  return compare_in_log(a, b) < 0 && (b.gtids.empty() || a.gtids != b.gtids);
+}
+
 void Windows::set(const std::vector<database::TableRow>& rows) {
   tables_.clear();
   for (const database::TableRow& row : rows) {

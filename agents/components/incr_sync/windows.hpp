@@ -13,6 +13,10 @@
 
 namespace sluice::agents {
 
+// Whether transactions stand between two places in the log, the first of which is `a`. With the same GTIDs what is
+// between them is none.
+bool stands_before(const Position& a, const Position& b);
+
 enum class RowVerdict : uint8_t { kSkip, kApply, kWait };
 
 struct DdlVerdict {
@@ -32,6 +36,7 @@ class Windows {
   bool empty() const { return tables_.empty(); }
 
   RowVerdict row(const TableName& source, const Position& end) const;
+  bool inside(const TableName& source, const Position& end) const { return place(source, end) == Place::kInside; }
   // `open`: the project's window is not closed yet, so foreign keys are not on the target.
   DdlVerdict ddl(const mysql::DdlStatement& statement, const TableMapping& mapping, const Position& end,
                  bool open) const;

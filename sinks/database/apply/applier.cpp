@@ -1,8 +1,5 @@
 #include "sinks/database/apply/applier.hpp"
 
-#include <mysql.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <thread>
 
@@ -28,6 +25,17 @@ std::string name_of(const Statement& statement) {
   const Change& change = first_change(statement);
   const RowView image = change.before.bytes().empty() ? change.after : change.before;
   return plan.source_name.to_string() + " (" + describe_key(plan, image) + ")";
+}
+
+std::string mode_sql(std::string_view mode) { return "SET SESSION sql_mode='" + std::string(mode) + "'"; }
+
+// Without strictness a value that does not fit is cut with a warning: only those that were counted may have one.
+Status check_warnings(const Statement& statement, const mysql::ExecResult& result) {
+  if (statement.empty_enums == 0 || result.warnings == statement.empty_enums) return {};
+  return Error(ErrorCode::VALUE_REJECTED,
+               std::to_string(result.warnings) + " warnings while " + std::to_string(statement.empty_enums) +
+                   " empty ENUM values were stored",
+               statement.bucket != nullptr ? statement.bucket->plan->source_name.to_string() : std::string());
 }
 
 std::string verb_of(Action action) {
@@ -72,25 +80,17 @@ std::string Applier::checkpoint_of(const Group& group) const {
                         seq_);
 }
 
-void Applier::abort() { ::shutdown(mysql_get_socket(connection_->raw()), SHUT_RDWR); }
+void Applier::abort() { connection_->abort(); }
 
 void Applier::roll_back() {
   foreign_key_checks_ = -1;
   if (connection_->alive()) (void)connection_->exec("ROLLBACK");
+  if (lenient_ && connection_->alive() && connection_->exec(mode_sql(mysql::kDataMode)).ok()) lenient_ = false;
 }
 
 Error Applier::guard_failed() {
   roll_back();
-  auto rows = read_checkpoints(*connection_, options_.owner, false);
-  if (!rows.ok()) return rows.error();
-  for (const CheckpointRow& row : *rows) {
-    if (row.epoch > options_.owner.epoch)
-      return Error(ErrorCode::STALE_EPOCH, "the checkpoint rows belong to epoch " + std::to_string(row.epoch),
-                   options_.owner.component);
-  }
-  return Error(ErrorCode::TARGET_LOST_COMMITS,
-               "checkpoint row " + std::to_string(number_) + " is not at sequence " + std::to_string(seq_),
-               options_.owner.component);
+  return database::guard_failed(*connection_, options_.owner, number_, seq_);
 }
 
 Result<GroupResult> Applier::apply(const Group& group) {
@@ -129,9 +129,7 @@ Result<bool> Applier::begin(const Group& group) {
       if (!begun && group.first_piece) SLUICE_TRY(connection_->exec("START TRANSACTION"));
       begun = true;
       SLUICE_ASSIGN(const auto rows, rows_to_recheck(*connection_, *group.cascades, *row.plan, row.after));
-      std::string sql;
-      SLUICE_TRY(add_rechecks_sql(sql, options_.owner, rows));
-      if (!sql.empty()) SLUICE_TRY(connection_->exec(sql));
+      SLUICE_TRY(write_rechecks(*connection_, options_.owner, rows, *options_.lease));
     }
   }
   return begun;
@@ -155,7 +153,10 @@ Result<std::vector<Applier::Packet>> Applier::packets_of(const Group& group, con
       checks = statement.foreign_key_checks ? 1 : 0;
       add("SET SESSION foreign_key_checks=" + std::to_string(checks), nullptr);
     }
-    add(statement.sql, statement.counted ? &statement : nullptr);
+    if (statement.empty_enums > 0) add(mode_sql(mysql::kLenientMode), nullptr);
+    add(statement.sql, &statement);
+    if (statement.empty_enums > 0) add(mode_sql(mysql::kDataMode), nullptr);
+    lenient_ = lenient_ || statement.empty_enums > 0;
   }
   foreign_key_checks_ = checks;
   if (group.last_piece) {
@@ -180,7 +181,9 @@ Status Applier::run_packet(const Packet& packet) {
   }
   for (size_t i = 0; i < packet.statements.size() && i < results->size(); ++i) {
     const Statement* statement = packet.statements[i];
-    if (statement == nullptr || (*results)[i].matched_rows == statement->rows) continue;
+    if (statement == nullptr) continue;
+    SLUICE_TRY(check_warnings(*statement, (*results)[i]));
+    if (!statement->counted || (*results)[i].matched_rows == statement->rows) continue;
     return Error(ErrorCode::ROW_CONFLICT,
                  verb_of(statement->bucket->action) + " matched " + std::to_string((*results)[i].matched_rows) +
                      " rows instead of " + std::to_string(statement->rows),
@@ -238,6 +241,20 @@ Result<GroupResult> Applier::apply_plainly(const Group& group) {
   return std::move(outcome.result);
 }
 
+// One statement alone.
+Result<mysql::ExecResult> Applier::send(const Statement& statement) {
+  SLUICE_TRY(options_.lease->check());
+  if (statement.empty_enums == 0) return connection_->exec(statement.sql);
+  lenient_ = true;
+  SLUICE_TRY(connection_->exec(mode_sql(mysql::kLenientMode)));
+  auto done = connection_->exec(statement.sql);
+  if (!connection_->alive()) return done;
+  SLUICE_TRY(connection_->exec(mode_sql(mysql::kDataMode)));
+  lenient_ = false;
+  if (done.ok()) SLUICE_TRY(check_warnings(statement, *done));
+  return done;
+}
+
 Status Applier::run_plain(const Group& group, const Statement& statement, Outcome& outcome) {
   const Change& change = first_change(statement);
   // The window's REPLACE of a key change follows its removal, which has recorded the children already.
@@ -245,14 +262,11 @@ Status Applier::run_plain(const Group& group, const Statement& statement, Outcom
   if (recheck && group.cascades) {
     SLUICE_ASSIGN(const auto rows,
                   rows_to_recheck(*connection_, *group.cascades, *statement.bucket->plan, change.row->before));
-    std::string sql;
-    SLUICE_TRY(add_rechecks_sql(sql, options_.owner, rows));
-    if (!sql.empty()) SLUICE_TRY(connection_->exec(sql));
+    SLUICE_TRY(write_rechecks(*connection_, options_.owner, rows, *options_.lease));
   }
   if (statement.sql.empty()) return {};
   SLUICE_TRY(set_foreign_key_checks(statement.foreign_key_checks));
-  SLUICE_TRY(options_.lease->check());
-  const auto done = connection_->exec(statement.sql);
+  const auto done = send(statement);
   if (done.ok()) {
     if (!statement.counted || done->matched_rows == statement.rows) return {};
     return resolve(group, statement,
@@ -302,11 +316,11 @@ Status Applier::overwrite(const Statement& statement) {
   if (statement.bucket->action == Action::kDelete) return {};
   SLUICE_TRY(set_foreign_key_checks(false));
   if (statement.bucket->action == Action::kUpdate && !plan.keyless()) {
-    SLUICE_ASSIGN(const std::string removal, delete_statement(plan, change.before));
-    SLUICE_TRY(connection_->exec(removal));
+    SLUICE_ASSIGN(const Statement removal, delete_statement(plan, change.before));
+    SLUICE_TRY(send(removal));
   }
-  SLUICE_ASSIGN(const std::string replacement, replace_statement(plan, change.after));
-  SLUICE_TRY(connection_->exec(replacement));
+  SLUICE_ASSIGN(const Statement replacement, replace_statement(plan, change.after));
+  SLUICE_TRY(send(replacement));
   return {};
 }
 

@@ -71,6 +71,7 @@ class Applier {
   Result<bool> begin(const Group& group);
   Result<std::vector<Packet>> packets_of(const Group& group, const std::vector<Statement>& statements, bool begun);
   Status run_packet(const Packet& packet);
+  Result<mysql::ExecResult> send(const Statement& statement);
   // What the plain statements of a group met; recorded in its target transaction.
   struct Outcome {
     GroupResult result;
@@ -90,6 +91,7 @@ class Applier {
   uint64_t seq_;
   std::unique_ptr<mysql::Connection> connection_;
   int foreign_key_checks_ = -1;  // of the session; -1 = not known
+  bool lenient_ = false;         // a packet was sent that makes the session so for a while
 };
 
 }  // namespace sluice::database

@@ -47,14 +47,15 @@ struct Statement {
   uint64_t rows = 0;
   bool counted = true;  // exactly `rows` rows must have matched
   bool foreign_key_checks = true;
+  uint64_t empty_enums = 0;  // values with index 0 that it stores (mysql::kLenientMode)
   const Bucket* bucket = nullptr;
 };
 // The statements point to the buckets.
 Result<std::vector<Statement>> write_statements(std::span<const Bucket> buckets);
 
 // Single statements, for conflicts.
-Result<std::string> replace_statement(const TablePlan& plan, RowView after);
-Result<std::string> delete_statement(const TablePlan& plan, RowView key);
+Result<Statement> replace_statement(const TablePlan& plan, RowView after);
+Result<Statement> delete_statement(const TablePlan& plan, RowView key);
 // The condition that finds the row by its key, on either side; empty for a table without a key.
 Result<std::string> key_condition(const TablePlan& plan, RowView key);
 

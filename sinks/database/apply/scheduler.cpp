@@ -3,6 +3,17 @@
 #include <algorithm>
 
 namespace sluice::database {
+namespace {
+
+constexpr size_t kSlotBytes = 72;          // in the map of slots, as full as it is on average
+constexpr size_t kTransactionBytes = 700;  // its own parts, its node, its place in the watermark
+
+size_t footprint_of(const Transaction& transaction, const std::vector<Claim>& claims) {
+  return kTransactionBytes + transaction.rows.capacity() * sizeof(RowChange) +
+         transaction.claims.capacity() * sizeof(Claim) + claims.capacity() * sizeof(Claim) + claims.size() * kSlotBytes;
+}
+
+}  // namespace
 
 void Scheduler::depend(uint64_t on, uint64_t sequence) {
   if (on < base_) return;  // 0, or committed long ago
@@ -19,6 +30,8 @@ void Scheduler::add(TransactionPtr transaction) {
   Node& me = nodes_.back();
   me.claims = transaction->claims;
   normalise_claims(me.claims);
+  me.footprint = footprint_of(*transaction, me.claims);
+  footprint_ += me.footprint;
   for (const Claim claim : me.claims) {
     Slot& slot = slots_[claim_slot(claim)];
     depend(slot.exclusive, sequence);
@@ -111,6 +124,7 @@ void Scheduler::release(uint64_t sequence) {
     Node& after = node(successor);
     if (--after.blocking == 0 && after.state == Node::State::kWaiting) ready_.insert(successor);
   }
+  footprint_ -= done.footprint;
   done.transaction.reset();
   done.claims = {};
   done.successors = {};

@@ -34,6 +34,7 @@ class Scheduler {
 
   bool empty() const { return pending_ == 0; }
   size_t pending() const { return pending_; }       // added, not yet committed
+  size_t footprint() const { return footprint_; }   // bytes of memory of what is pending, without the row images
   size_t undispatched() const { return waiting_; }  // added, not yet in a group
 
  private:
@@ -44,6 +45,7 @@ class Scheduler {
     uint32_t blocking = 0;  // predecessors that are not committed
     uint32_t in_group = 0;  // of these, the ones in the group that is being made
     uint64_t group_stamp = 0, mark = 0;
+    size_t footprint = 0;
     enum class State : uint8_t { kWaiting, kDispatched, kCommitted } state = State::kWaiting;
   };
   struct Slot {
@@ -62,7 +64,7 @@ class Scheduler {
   absl::flat_hash_map<uint64_t, Slot> slots_;
   std::set<uint64_t> ready_;
   absl::flat_hash_map<const Transaction*, uint64_t> dispatched_;
-  size_t pending_ = 0, waiting_ = 0, waiting_rows_ = 0;
+  size_t pending_ = 0, waiting_ = 0, waiting_rows_ = 0, footprint_ = 0;
   uint64_t stamp_ = 0;
 };
 

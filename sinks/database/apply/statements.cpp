@@ -19,9 +19,11 @@ const std::string& target_column(const TablePlan& plan, const PlanColumn& column
 }
 
 // Text that the target keeps in another character set is converted by the target.
-void append_value(std::string& sql, const TablePlan& plan, const PlanColumn& column, const ValueView& value) {
+void append_value(Statement& statement, const TablePlan& plan, const PlanColumn& column, const ValueView& value) {
+  std::string& sql = statement.sql;
   const Column& event = plan.event->columns[column.event];
   const Column& target = plan.target->columns[column.target];
+  if (mysql::is_empty_enum(target, value)) ++statement.empty_enums;
   const bool convert = !value.null && event.is_character() && target.is_character() && !event.charset.empty() &&
                        !target.charset.empty() && event.charset != target.charset && event.charset != "binary";
   const bool same = !convert || (event.charset.starts_with("utf8") && target.charset.starts_with("utf8"));
@@ -34,13 +36,14 @@ void append_value(std::string& sql, const TablePlan& plan, const PlanColumn& col
   sql += " USING " + target.charset + ")";
 }
 
-void append_row(std::string& sql, const TablePlan& plan, const Values& values) {
+void append_row(Statement& statement, const TablePlan& plan, const Values& values) {
+  std::string& sql = statement.sql;
   sql += '(';
   bool first = true;
   for (const PlanColumn& column : plan.columns) {
     if (!first) sql += ',';
     first = false;
-    append_value(sql, plan, column, values[column.event]);
+    append_value(statement, plan, column, values[column.event]);
   }
   sql += ')';
 }
@@ -59,17 +62,19 @@ void append_condition(std::string& sql, const TablePlan& plan, const Values& val
   }
 }
 
-void append_assignments(std::string& sql, const TablePlan& plan, const Values& values) {
+void append_assignments(Statement& statement, const TablePlan& plan, const Values& values) {
+  std::string& sql = statement.sql;
   bool first = true;
   for (const PlanColumn& column : plan.columns) {
     if (!first) sql += ',';
     first = false;
     sql += mysql::quote_name(target_column(plan, column)) + "=";
-    append_value(sql, plan, column, values[column.event]);
+    append_value(statement, plan, column, values[column.event]);
   }
 }
 
-Status append_insert(std::string& sql, const Bucket& bucket, std::string_view verb) {
+Status append_insert(Statement& statement, const Bucket& bucket, std::string_view verb) {
+  std::string& sql = statement.sql;
   const TablePlan& plan = *bucket.plan;
   sql.append(verb).append(" INTO ").append(plan.table_sql).append(" (").append(plan.columns_sql).append(") VALUES ");
   Values values;
@@ -78,7 +83,7 @@ Status append_insert(std::string& sql, const Bucket& bucket, std::string_view ve
     SLUICE_TRY(decode(plan, change.after, values));
     if (!first) sql += ',';
     first = false;
-    append_row(sql, plan, values);
+    append_row(statement, plan, values);
   }
   return {};
 }
@@ -101,12 +106,13 @@ Status append_delete(std::string& sql, const Bucket& bucket) {
   return {};
 }
 
-Status append_update(std::string& sql, const TablePlan& plan, const Change& change) {
+Status append_update(Statement& statement, const TablePlan& plan, const Change& change) {
+  std::string& sql = statement.sql;
   Values before, after;
   SLUICE_TRY(decode(plan, change.before, before));
   SLUICE_TRY(decode(plan, change.after, after));
   sql += "UPDATE " + plan.table_sql + " SET ";
-  append_assignments(sql, plan, after);
+  append_assignments(statement, plan, after);
   sql += " WHERE ";
   append_condition(sql, plan, before);
   if (plan.keyless()) sql += " LIMIT 1";
@@ -119,7 +125,8 @@ bool in_key(const TablePlan& plan, const PlanColumn& column) {
 }
 
 // UPDATE t JOIN (SELECT key AS k0, value AS v0 … UNION ALL …) v ON t.key = v.k0 SET t.c = v.v0, …
-Status append_joined_update(std::string& sql, const Bucket& bucket) {
+Status append_joined_update(Statement& statement, const Bucket& bucket) {
+  std::string& sql = statement.sql;
   const TablePlan& plan = *bucket.plan;
   sql += "UPDATE " + plan.table_sql + " t JOIN (";
   Values values;
@@ -129,13 +136,13 @@ Status append_joined_update(std::string& sql, const Bucket& bucket) {
     sql += first_row ? "SELECT " : " UNION ALL SELECT ";
     for (size_t i = 0; i < plan.key.size(); ++i) {
       if (i > 0) sql += ',';
-      append_value(sql, plan, plan.key[i], values[plan.key[i].event]);
+      append_value(statement, plan, plan.key[i], values[plan.key[i].event]);
       if (first_row) sql += " k" + std::to_string(i);
     }
     for (size_t i = 0; i < plan.columns.size(); ++i) {
       if (in_key(plan, plan.columns[i])) continue;
       sql += ',';
-      append_value(sql, plan, plan.columns[i], values[plan.columns[i].event]);
+      append_value(statement, plan, plan.columns[i], values[plan.columns[i].event]);
       if (first_row) sql += " v" + std::to_string(i);
     }
     first_row = false;
@@ -180,17 +187,17 @@ Status add_statements(const Bucket& bucket, std::vector<Statement>& statements) 
       return {};
     }
     case Action::kInsert:
-      return append_insert(make(bucket.changes.size()).sql, bucket, "INSERT");
+      return append_insert(make(bucket.changes.size()), bucket, "INSERT");
     case Action::kReplace:
-      return append_insert(make(bucket.changes.size()).sql, bucket, "REPLACE");
+      return append_insert(make(bucket.changes.size()), bucket, "REPLACE");
     case Action::kDelete:
     case Action::kRemove:
       return append_delete(make(bucket.changes.size()).sql, bucket);
     case Action::kUpdate:
       break;
   }
-  if (joins(bucket)) return append_joined_update(make(bucket.changes.size()).sql, bucket);
-  for (const Change& change : bucket.changes) SLUICE_TRY(append_update(make(1).sql, *bucket.plan, change));
+  if (joins(bucket)) return append_joined_update(make(bucket.changes.size()), bucket);
+  for (const Change& change : bucket.changes) SLUICE_TRY(append_update(make(1), *bucket.plan, change));
   return {};
 }
 
@@ -202,22 +209,22 @@ Result<std::vector<Statement>> write_statements(std::span<const Bucket> buckets)
   return statements;
 }
 
-Result<std::string> replace_statement(const TablePlan& plan, RowView after) {
+Result<Statement> replace_statement(const TablePlan& plan, RowView after) {
   Bucket bucket;
   bucket.plan = &plan;
   bucket.changes.push_back({{}, after, nullptr, nullptr});
-  std::string sql;
-  SLUICE_TRY(append_insert(sql, bucket, "REPLACE"));
-  return sql;
+  Statement statement;
+  SLUICE_TRY(append_insert(statement, bucket, "REPLACE"));
+  return statement;
 }
 
-Result<std::string> delete_statement(const TablePlan& plan, RowView key) {
+Result<Statement> delete_statement(const TablePlan& plan, RowView key) {
   Bucket bucket;
   bucket.plan = &plan;
   bucket.changes.push_back({key, {}, nullptr, nullptr});
-  std::string sql;
-  SLUICE_TRY(append_delete(sql, bucket));
-  return sql;
+  Statement statement;
+  SLUICE_TRY(append_delete(statement.sql, bucket));
+  return statement;
 }
 
 Result<std::string> key_condition(const TablePlan& plan, RowView key) {

@@ -131,6 +131,43 @@ TEST_F(IncrSyncTest, AHoldStopsAtExactlyTheAskedPosition) {
   drain();
 }
 
+// What the source commits right behind the position may be large: where it ends is not known when it begins to arrive,
+// and nothing in scope stands between the position and the last transaction that is known.
+TEST_F(IncrSyncTest, AHoldIsNotPassedByALargeTransaction) {
+  both("CREATE TABLE app.t (id INT PRIMARY KEY); CREATE TABLE app.big (id INT PRIMARY KEY, v VARCHAR(2000))");
+  source_server().sql("CREATE DATABASE IF NOT EXISTS elsewhere; CREATE TABLE IF NOT EXISTS elsewhere.x (id INT)");
+  start_store();
+  auto& component =
+      start_incr(1, [](cluster::v1::ComponentBoot& boot) { boot.mutable_spec()->set_memory_bytes(24 << 20); });
+  component.desire([](ComponentDesired& desired) {
+    desired.mutable_hold()->set_id(5);
+    desired.mutable_hold()->set_patience_ms(60'000);
+  });
+  auto answered = [](const ComponentStatus& status) {
+    return status.incr_sync().hold().id() == 5 && status.incr_sync().hold().paused();
+  };
+  ASSERT_TRUE(component.wait_status(answered, 20s));
+  auto large = std::move(mysql::Connection::open(source_server().endpoint(), {})).value();
+  ASSERT_TRUE(large->exec("START TRANSACTION").ok());
+  ASSERT_TRUE(large->exec("INSERT INTO app.big SELECT seq, REPEAT('x', 1500) FROM app.seq_1_to_2000").ok());
+  source_server().sql("INSERT INTO app.t VALUES (1); INSERT INTO elsewhere.x VALUES (1)");
+  const Position to = source_end();
+  ASSERT_TRUE(large->exec("COMMIT").ok());
+  component.desire([&](ComponentDesired& desired) { *desired.mutable_hold()->mutable_apply_to() = net::to_proto(to); });
+  ASSERT_TRUE(component.wait_status(
+      [&](const ComponentStatus& status) {
+        const Position applied = net::from_proto(status.incr_sync().hold().applied());
+        return answered(status) && compare_in_log(applied, to) >= 0;
+      },
+      20s));
+  EXPECT_EQ(target_server().query_value("SELECT COUNT(*) FROM app.t"), "1");
+  EXPECT_EQ(target_server().query_value("SELECT COUNT(*) FROM app.big"), "0");
+  component.desire([](ComponentDesired& desired) { desired.clear_hold(); });
+  drain();
+  expect_equal();
+  source_server().sql("DROP DATABASE elsewhere");
+}
+
 TEST_F(IncrSyncTest, DdlIsAppliedInItsPlace) {
   both("CREATE TABLE app.t (id INT PRIMARY KEY, v INT)");
   start_store();
@@ -170,6 +207,31 @@ TEST_F(IncrSyncTest, ConflictsFailWithTheRowsName) {
   EXPECT_EQ(target_server().query_value("SELECT v FROM app.t WHERE id = 5"), "0");
 }
 
+// A customer takes its orders along: only when what refers to these is gone, and before the products that they refer to
+// go. None of these rows names the other.
+TEST_F(IncrSyncTest, ACascadeKeepsItsPlaceAmongTheNeighboursOfItsChildren) {
+  both(
+      "CREATE TABLE app.cust (id INT PRIMARY KEY); CREATE TABLE app.prod (id INT PRIMARY KEY);"
+      "CREATE TABLE app.ord (id INT PRIMARY KEY, c INT, p INT, FOREIGN KEY (c) REFERENCES app.cust (id) ON DELETE "
+      "CASCADE, FOREIGN KEY (p) REFERENCES app.prod (id));"
+      "CREATE TABLE app.item (id INT PRIMARY KEY, o INT, FOREIGN KEY (o) REFERENCES app.ord (id))");
+  both(
+      "USE app; INSERT INTO cust SELECT seq FROM seq_1_to_150; INSERT INTO prod SELECT seq FROM seq_1_to_150;"
+      "INSERT INTO ord SELECT seq, seq, seq FROM seq_1_to_150; INSERT INTO item SELECT seq, seq FROM seq_1_to_150");
+  start_store();
+  std::string sql;
+  for (int i = 1; i <= 150; ++i) {
+    const std::string id = std::to_string(i);
+    sql += "DELETE FROM item WHERE o = " + id + "; DELETE FROM cust WHERE id = " + id +
+           "; DELETE FROM prod WHERE id = " + id + "; INSERT INTO prod VALUES (1000 + " + id + ");";
+  }
+  source(sql);
+  start_incr();
+  drain();
+  expect_equal();
+  EXPECT_EQ(target_server().query_value("SELECT COUNT(*) FROM app.ord"), "0");
+}
+
 // Updates of many rows are joined with their values: no type may lose anything on that way.
 TEST_F(IncrSyncTest, BulkUpdatesKeepEveryTypesValues) {
   both(
@@ -204,6 +266,43 @@ TEST_F(IncrSyncTest, ALargeTransactionIsStreamed) {
       "INSERT INTO big VALUES (100000, 'after')");
   drain();
   expect_equal();
+}
+
+// A piece of it meets rows that are there already; the policy holds for it as for any other.
+TEST_F(IncrSyncTest, ConflictsInALargeTransactionAreResolved) {
+  both("CREATE TABLE app.big (id INT PRIMARY KEY, v VARCHAR(2000))");
+  start_store();
+  target("INSERT INTO big VALUES (1500, 'in the way')");
+  start_incr(1, [](cluster::v1::ComponentBoot& boot) {
+    boot.mutable_spec()->set_memory_bytes(24 << 20);
+    boot.mutable_spec()->set_on_conflict("overwrite");
+  });
+  source("INSERT INTO big SELECT seq, REPEAT(CHAR(97 + seq % 26), 1500) FROM seq_1_to_2000");
+  drain();
+  expect_equal();
+}
+
+// What a source that is not strict keeps for a label that it does not know: the value with index 0.
+TEST_F(IncrSyncTest, EmptyEnumsStayWhatTheyAre) {
+  both(
+      "CREATE TABLE app.en (id INT PRIMARY KEY, e ENUM('a','0','b'), n INT);"
+      "CREATE TABLE app.keyless (e ENUM('a','b') NOT NULL, n INT);"
+      "CREATE TABLE app.strict (id INT PRIMARY KEY, v TINYINT)");
+  start_store();
+  start_incr();
+  source(
+      "SET SESSION sql_mode='';"
+      "INSERT INTO en VALUES (1, 'a', 1), (2, 'none', 2), (3, '', 3), (4, NULL, 4), (5, '0', 5);"
+      "UPDATE en SET e = 'none' WHERE id = 1; UPDATE en SET n = n + 1; DELETE FROM en WHERE id = 2;"
+      "INSERT INTO en SELECT seq, IF(seq % 3, 'b', 'none'), seq FROM seq_10_to_500;"
+      "UPDATE en SET e = IF(id % 2, 'none', 'a'), n = 7 WHERE id > 100;"
+      "INSERT INTO keyless VALUES ('none', 1), ('none', 2), ('a', 3); DELETE FROM keyless WHERE n = 2;"
+      "UPDATE keyless SET n = 9 WHERE e = 0; INSERT INTO strict VALUES (1, 1)");
+  drain();
+  expect_equal();
+  const std::string zeros = "SELECT COUNT(*) FROM app.en WHERE e = 0";
+  EXPECT_EQ(target_server().query_value(zeros), source_server().query_value(zeros));
+  EXPECT_EQ(target_server().query_value("SELECT GROUP_CONCAT(e + 0) FROM app.keyless WHERE n = 9"), "0");
 }
 
 }  // namespace

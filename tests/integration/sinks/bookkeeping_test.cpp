@@ -348,9 +348,8 @@ TEST_F(Bookkeeping, RowsOfTablesChunksRechecksAndJournal) {
   EXPECT_EQ(back.definition, table.definition);
   EXPECT_EQ(back.seconds, 1.5);
 
-  std::string statements;
-  ASSERT_OK(add_rechecks_sql(statements, owner_, {{0, table.source, {"1", "'a:b'"}}, {0, table.source, {"2", "''"}}}));
-  ASSERT_OK(connection.exec_multi(statements));
+  const std::vector<RecheckRow> again{{0, table.source, {"1", "'a:b'"}}, {0, table.source, {"2", "''"}}};
+  ASSERT_OK(write_rechecks(connection, owner_, again, *Lease::unlimited()));
   auto rechecks = read_rechecks(connection, owner_, 10);
   ASSERT_OK(rechecks);
   ASSERT_EQ(rechecks->size(), 2U);
