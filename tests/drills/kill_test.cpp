@@ -132,7 +132,6 @@ TEST_F(Kill, EachProcessDuringTheVerification) {
                    minutes(2), milliseconds(2)))
         << run.logs();
     checker = run.find("component checker");
-    EXPECT_EQ(run.output().find("\"status\":\"FINISHED\",\"step\":\"FULL_VERIFIER\""), std::string::npos);
     if (std::string(words) != "component checker") kill_and_expect_again(words);
     ::kill(checker, SIGKILL);
     if (HasFatalFailure()) return;

@@ -13,6 +13,7 @@
 #include "tests/support/compare.hpp"
 #include "tests/support/fake_component.hpp"
 #include "tests/support/mariadb.hpp"
+#include "tests/support/server_pair.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/support/wait.hpp"
 
@@ -29,15 +30,6 @@ using cluster::v1::ComponentStatus;
 
 class CheckerTest : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    source_ = new MariaDbServer({.server_id = 1});
-    target_ = new MariaDbServer({.server_id = 2, .binlog = false});
-  }
-  static void TearDownTestSuite() {
-    delete source_;
-    delete target_;
-    source_ = target_ = nullptr;
-  }
   void SetUp() override {
     for (auto* server : {source_, target_}) server->sql("CREATE OR REPLACE DATABASE d CHARACTER SET utf8mb4");
     auto& spec = component_.spec_mutable();
@@ -76,12 +68,11 @@ class CheckerTest : public ::testing::Test {
                          " -p" + MariaDbServer::kPassword + " < " + file;
     ASSERT_EQ(sluice::testing::run_program("sh", {"-c", command}, &output), 0) << output;
   }
-  static MariaDbServer *source_, *target_;
+  MariaDbServer* const source_ = &sluice::testing::source_server();
+  MariaDbServer* const target_ = &sluice::testing::target_server();
   TempDir folder_;
   FakeComponent component_;
 };
-MariaDbServer* CheckerTest::source_ = nullptr;
-MariaDbServer* CheckerTest::target_ = nullptr;
 
 TEST_F(CheckerTest, EqualTablesAreEqual) {
   both(

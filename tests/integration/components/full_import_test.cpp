@@ -12,6 +12,8 @@
 #include "tests/support/compare.hpp"
 #include "tests/support/fake_component.hpp"
 #include "tests/support/mariadb.hpp"
+#include "tests/support/ok.hpp"
+#include "tests/support/server_pair.hpp"
 #include "tests/support/tcp_proxy.hpp"
 #include "tests/support/wait.hpp"
 
@@ -22,20 +24,8 @@ using test::FakeComponent;
 using testing::MariaDbServer;
 using testing::wait_until;
 
-MariaDbServer& source() {
-  static MariaDbServer instance({.server_id = 1, .binlog = true, .args = {}});
-  return instance;
-}
-MariaDbServer& target() {
-  static MariaDbServer instance({.server_id = 2, .binlog = false, .args = {}});
-  return instance;
-}
-
-#define ASSERT_OK(expression)                                               \
-  do {                                                                      \
-    const auto& sluice_outcome = (expression);                              \
-    ASSERT_TRUE(sluice_outcome.ok()) << sluice_outcome.error().to_string(); \
-  } while (false)
+MariaDbServer& source() { return testing::source_server(); }
+MariaDbServer& target() { return testing::target_server(); }
 
 class FullImport : public ::testing::Test {
  protected:

@@ -16,6 +16,7 @@
 #include "tests/support/compare.hpp"
 #include "tests/support/fake_component.hpp"
 #include "tests/support/mariadb.hpp"
+#include "tests/support/server_pair.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/support/wait.hpp"
 
@@ -26,18 +27,11 @@ using cluster::v1::ComponentStatus;
 using sluice::testing::compare_databases;
 using sluice::testing::FakeComponent;
 using sluice::testing::MariaDbServer;
+using sluice::testing::source_server;
+using sluice::testing::target_server;
 using sluice::testing::wait_until;
 using std::chrono_literals::operator""s;
 using std::chrono_literals::operator""ms;
-
-inline MariaDbServer& source_server() {
-  static MariaDbServer instance({.server_id = 1, .binlog = true, .args = {}});
-  return instance;
-}
-inline MariaDbServer& target_server() {
-  static MariaDbServer instance({.server_id = 2, .binlog = false, .args = {}});
-  return instance;
-}
 
 // A component on a thread of its own; the boot message can be changed before start().
 class RunningComponent {

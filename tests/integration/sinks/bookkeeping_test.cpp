@@ -7,6 +7,8 @@
 
 #include "engines/mysql/sql_text.hpp"
 #include "tests/support/mariadb.hpp"
+#include "tests/support/ok.hpp"
+#include "tests/support/server_pair.hpp"
 #include "tests/support/tcp_proxy.hpp"
 #include "tests/support/wait.hpp"
 
@@ -16,16 +18,7 @@ namespace {
 using testing::MariaDbServer;
 using testing::wait_until;
 
-#define ASSERT_OK(expression)                                               \
-  do {                                                                      \
-    const auto& sluice_outcome = (expression);                              \
-    ASSERT_TRUE(sluice_outcome.ok()) << sluice_outcome.error().to_string(); \
-  } while (false)
-
-MariaDbServer& server() {
-  static MariaDbServer instance({.server_id = 1, .binlog = false, .args = {}});
-  return instance;
-}
+MariaDbServer& server() { return testing::target_server(); }
 
 class Bookkeeping : public ::testing::Test {
  protected:
@@ -513,9 +506,9 @@ TEST_F(Bookkeeping, ConflictsAreKeptToALimitAndCountedExactly) {
   ASSERT_OK(connection.exec("COMMIT"));
   EXPECT_EQ(read_conflict_totals(connection, owner_)->total, kConflictsKept + 4);
 
-  ASSERT_OK(delete_project(connection, "sluice", owner_.project));
-  EXPECT_EQ(read_conflict_totals(connection, owner_)->total, 0U);
-  EXPECT_TRUE(read_conflicts(connection, owner_)->empty());
+  const Owner releaser{owner_.project, owner_.project + ".release", 1, "sluice"};
+  ASSERT_OK(release_project(server().endpoint(), releaser, *Lease::unlimited()));
+  EXPECT_EQ(rows_of("sluice", owner_.project), 0U);
 }
 
 }  // namespace

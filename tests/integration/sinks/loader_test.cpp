@@ -6,26 +6,15 @@
 #include "engines/mysql/catalog.hpp"
 #include "tests/support/compare.hpp"
 #include "tests/support/mariadb.hpp"
+#include "tests/support/ok.hpp"
+#include "tests/support/server_pair.hpp"
 
 namespace sluice::database {
 namespace {
 
 using testing::MariaDbServer;
-
-#define ASSERT_OK(expression)                                               \
-  do {                                                                      \
-    const auto& sluice_outcome = (expression);                              \
-    ASSERT_TRUE(sluice_outcome.ok()) << sluice_outcome.error().to_string(); \
-  } while (false)
-
-MariaDbServer& source_server() {
-  static MariaDbServer instance({.server_id = 1, .binlog = false, .args = {}});
-  return instance;
-}
-MariaDbServer& target_server() {
-  static MariaDbServer instance({.server_id = 2, .binlog = false, .args = {}});
-  return instance;
-}
+using testing::source_server;
+using testing::target_server;
 
 class Loader : public ::testing::Test {
  protected:
