@@ -2,6 +2,8 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
+
 #include "core/wire.hpp"
 
 namespace sluice {
@@ -15,7 +17,7 @@ void put_column(wire::Writer& out, const Column& c) {
   out.text(c.name);
   out.u8(static_cast<uint8_t>(c.type));
   out.u8(static_cast<uint8_t>(c.is_unsigned | c.nullable << 1 | c.generated << 2 | c.auto_increment << 3 |
-                              c.on_update_now << 4 | c.invisible << 5));
+                              c.on_update_now << 4 | c.invisible << 5 | c.is_virtual << 6));
   out.u32(c.length);
   out.u8(c.scale);
   out.text(c.charset);
@@ -30,14 +32,14 @@ bool get_column(wire::Reader& in, Column& c) {
     return false;
   c.type = static_cast<ColumnType>(type);
   c.is_unsigned = flags & 1, c.nullable = flags & 2, c.generated = flags & 4, c.auto_increment = flags & 8;
-  c.on_update_now = flags & 16, c.invisible = flags & 32;
+  c.on_update_now = flags & 16, c.invisible = flags & 32, c.is_virtual = flags & 64;
   return in.u32(c.length) && in.u8(c.scale) && in.text(c.charset) && in.text(c.collation) &&
          in.texts(c.labels, kListMax) && in.text(c.sql_type);
 }
 
 void put_key(wire::Writer& out, const Key& key) {
   out.text(key.name);
-  out.u8(static_cast<uint8_t>(key.unique | key.primary << 1));
+  out.u8(static_cast<uint8_t>(key.unique | key.primary << 1 | key.hash << 2 | key.ignored << 3));
   out.u32(static_cast<uint32_t>(key.parts.size()));
   for (const KeyPart& part : key.parts) out.u32(part.column), out.u32(part.prefix_length);
 }
@@ -46,7 +48,7 @@ bool get_key(wire::Reader& in, size_t columns, Key& key) {
   uint8_t flags = 0;
   uint32_t parts = 0;
   if (!in.text(key.name) || !in.u8(flags) || !in.u32(parts) || parts > 64) return false;
-  key.unique = flags & 1, key.primary = flags & 2;
+  key.unique = flags & 1, key.primary = flags & 2, key.hash = flags & 4, key.ignored = flags & 8;
   key.parts.resize(parts);
   for (KeyPart& part : key.parts) {
     if (!in.u32(part.column) || !in.u32(part.prefix_length)) return false;
@@ -76,15 +78,21 @@ bool get_foreign_key(wire::Reader& in, ForeignKey& key) {
   return true;
 }
 
-bool covers_whole_not_null(const TableSchema& table, const Key& key) {
-  if (!key.unique || key.parts.empty()) return false;
-  for (const KeyPart& part : key.parts) {
-    if (part.column == KeyPart::kExpression || part.prefix_length != 0) return false;
-    const Column& column = table.columns[part.column];
-    if (column.nullable || column.generated) return false;
-  }
-  return true;
+bool has_whole_columns(const Key& key) {
+  return std::all_of(key.parts.begin(), key.parts.end(), [](const KeyPart& part) {
+    return part.column != KeyPart::kExpression && part.prefix_length == 0;
+  });
 }
+
+bool names_one_row(const TableSchema& table, const Key& key) {
+  if (key.primary) return true;
+  return key.unique && !key.parts.empty() && has_whole_columns(key) &&
+         std::all_of(key.parts.begin(), key.parts.end(), [&](const KeyPart& part) {
+           return !table.columns[part.column].nullable && !table.columns[part.column].generated;
+         });
+}
+
+bool holds_order(const Key& key) { return !key.hash && !key.ignored && has_whole_columns(key); }
 
 }  // namespace
 
@@ -156,11 +164,16 @@ uint64_t TableSchema::id() const {
 }
 
 const Key* TableSchema::row_key() const {
+  const Key* found = nullptr;
+  const auto rank = [](const Key& key) { return 2 * (holds_order(key) ? 1 : 0) + (key.primary ? 1 : 0); };
   for (const Key& key : keys)
-    if (key.primary) return &key;
-  for (const Key& key : keys)
-    if (covers_whole_not_null(*this, key)) return &key;
-  return nullptr;
+    if (names_one_row(*this, key) && (found == nullptr || rank(key) > rank(*found))) found = &key;
+  return found;
+}
+
+const Key* TableSchema::range_key() const {
+  const Key* key = row_key();
+  return key != nullptr && holds_order(*key) ? key : nullptr;
 }
 
 int TableSchema::column_index(std::string_view column_name) const {

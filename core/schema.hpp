@@ -67,9 +67,10 @@ struct Column {
   bool auto_increment = false;
   bool on_update_now = false;  // ON UPDATE CURRENT_TIMESTAMP
   bool invisible = false;
-  uint32_t length = 0;  // characters (CHAR, VARCHAR), bytes (BINARY, VARBINARY), bits (BIT), digits (DECIMAL)
-  uint8_t scale = 0;    // decimals of DECIMAL, fractional digits of TIME, DATETIME, TIMESTAMP
-  std::string charset;  // of kChar, kVarchar, kText, kEnum, kSet; else empty
+  bool is_virtual = false;  // a generated column that is computed when it is read
+  uint32_t length = 0;      // characters (CHAR, VARCHAR), bytes (BINARY, VARBINARY), bits (BIT), digits (DECIMAL)
+  uint8_t scale = 0;        // decimals of DECIMAL, fractional digits of TIME, DATETIME, TIMESTAMP
+  std::string charset;      // of kChar, kVarchar, kText, kEnum, kSet; else empty
   std::string collation;
   std::vector<std::string> labels;  // of kEnum, kSet, UTF-8
   std::string sql_type;             // as the server prints it, e.g. "int(10) unsigned"; empty when not known
@@ -93,6 +94,8 @@ struct Key {
   bool unique = false;
   bool primary = false;
   std::vector<KeyPart> parts;
+  bool hash = false;     // kept as a hash: MariaDB's unique keys over long values, keys of the engine MEMORY
+  bool ignored = false;  // not used by queries: IGNORED (MariaDB), INVISIBLE (MySQL); a unique one still holds
   bool operator==(const Key&) const = default;
 };
 
@@ -127,9 +130,13 @@ struct TableSchema {
   std::string encode() const;
   static Result<TableSchema> decode(std::string_view bytes);
 
-  // The key by which rows are found (exactness.md section 4): the primary key, else the first unique key over whole
-  // NOT NULL, non-generated columns; nullptr when the table is "without a key".
+  // The key by which rows are found (exactness.md section 4): the primary key, or a unique key over whole NOT NULL,
+  // non-generated columns; nullptr when the table is "without a key". A key that is also a range key is preferred. A
+  // primary key over prefixes counts: its whole columns still name at most one row.
   const Key* row_key() const;
+  // The row key if an index holds it in order, so that ranges of it can be read and sorted without a search through
+  // the table; nullptr for keys over prefixes, hashes and ignored ones.
+  const Key* range_key() const;
   int column_index(std::string_view column_name) const;  // -1 when there is none
   std::string qualified_name() const { return database + "." + name; }
   bool operator==(const TableSchema&) const = default;

@@ -107,6 +107,8 @@ Status add_key_part(TableSchema& schema, const Row& row) {
     key.name = name;
     key.unique = text(row, 3) == "0";
     key.primary = name == "PRIMARY";
+    key.hash = text(row, 7) == "HASH";
+    key.ignored = text(row, 8) == "YES";
   }
   KeyPart part;
   const int column = schema.column_index(column_name);
@@ -116,10 +118,17 @@ Status add_key_part(TableSchema& schema, const Row& row) {
   return {};
 }
 
+// Whether queries leave an index alone, as the server's statistics tell it.
+std::string ignored_column(const ServerVersion& version) {
+  if (version.mariadb) return version.number >= 100'600 ? "ignored" : "'NO'";
+  return version.number >= 80'000 ? "IF(is_visible='NO','YES','NO')" : "'NO'";
+}
+
 Status read_keys(Connection& connection, const Naming& naming, const std::vector<TableName>& names, Tables& tables) {
   SLUICE_TRY(for_each_row(connection, scopes(names, "table_schema", "table_name"),
-                          "SELECT table_schema,table_name,index_name,non_unique,seq_in_index,column_name,sub_part "
-                          "FROM information_schema.statistics",
+                          "SELECT table_schema,table_name,index_name,non_unique,seq_in_index,column_name,sub_part,"
+                          "index_type," +
+                              ignored_column(connection.version()) + " FROM information_schema.statistics",
                           "ORDER BY table_schema,table_name,index_name,seq_in_index", [&](const Row& row) -> Status {
                             const auto table = tables.find(naming.key(row));
                             return table == tables.end() ? Status() : add_key_part(table->second, row);
@@ -191,11 +200,13 @@ Result<std::string> show_create(Connection& connection, const std::string& state
 
 }  // namespace
 
-bool TableInfo::transactional() const {
+bool is_transactional(std::string_view engine) {
   std::string lower;
   for (const char c : engine) lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return lower == "innodb" || lower == "rocksdb" || lower == "tokudb" || lower == "oceanbase" || lower == "ndbcluster";
 }
+
+bool TableInfo::transactional() const { return is_transactional(engine); }
 
 Result<std::vector<std::string>> list_databases(Connection& connection, const TableMapping& mapping) {
   SLUICE_ASSIGN(const auto table, connection.query("SELECT schema_name FROM information_schema.schemata"));
@@ -211,14 +222,12 @@ Result<std::vector<TableInfo>> list_tables(Connection& connection, const TableMa
   SLUICE_ASSIGN(const auto databases, list_databases(connection, mapping));
   std::vector<TableInfo> tables;
   for (const auto& database : databases) {
-    SLUICE_ASSIGN(const auto found,
-                  connection.query("SELECT table_name,engine,table_collation,table_type,table_rows,data_length "
-                                   "FROM information_schema.tables WHERE table_schema=" +
-                                   quoted(database)));
+    SLUICE_ASSIGN(const auto found, connection.query("SELECT table_name,engine,table_collation,table_type,table_rows "
+                                                     "FROM information_schema.tables WHERE table_schema=" +
+                                                     quoted(database)));
     for (const auto& row : found.rows) {
       if (!mapping.includes(database, text(row, 0))) continue;
-      tables.push_back(
-          {{database, text(row, 0)}, text(row, 1), text(row, 2), text(row, 3), number(row, 4), number(row, 5)});
+      tables.push_back({{database, text(row, 0)}, text(row, 1), text(row, 2), text(row, 3), number(row, 4)});
     }
   }
   std::sort(tables.begin(), tables.end(), [](const TableInfo& a, const TableInfo& b) { return a.name < b.name; });
@@ -323,21 +332,6 @@ Result<std::string> variable(Connection& connection, std::string_view name) {
     return Error(ErrorCode::NOT_FOUND, "the server has no such variable", std::string(name));
   }
   return value->rows.empty() ? std::string() : text(value->rows[0], 0);
-}
-
-Result<std::vector<Trigger>> list_triggers(Connection& connection, const TableMapping& mapping) {
-  SLUICE_ASSIGN(const auto databases, list_databases(connection, mapping));
-  std::vector<Trigger> triggers;
-  for (const auto& database : databases) {
-    SLUICE_ASSIGN(const auto found,
-                  connection.query("SELECT event_object_table,trigger_name FROM information_schema.triggers "
-                                   "WHERE trigger_schema=" +
-                                   quoted(database) + " ORDER BY event_object_table,trigger_name"));
-    for (const auto& row : found.rows) {
-      if (mapping.includes(database, text(row, 0))) triggers.push_back({{database, text(row, 0)}, text(row, 1)});
-    }
-  }
-  return triggers;
 }
 
 Result<std::vector<std::string>> show_grants(Connection& connection) {

@@ -12,13 +12,14 @@
 
 namespace sluice::mysql {
 
+bool is_transactional(std::string_view engine);
+
 struct TableInfo {
   TableName name;
   std::string engine;
   std::string collation;
   std::string type;  // "BASE TABLE", "VIEW", "SEQUENCE", "SYSTEM VERSIONED"
   uint64_t rows_estimated = 0;
-  uint64_t bytes_estimated = 0;
   bool transactional() const;
 };
 
@@ -41,11 +42,6 @@ Result<std::vector<ChildKey>> foreign_keys_to(Connection&, const std::vector<Tab
 // and moves with RENAME (exactness.md section 4, DDL 3).
 Result<std::string> server_table_id(Connection&, const TableName&);
 Result<std::string> variable(Connection&, std::string_view name);  // @@global.name
-struct Trigger {
-  TableName table;
-  std::string name;
-};
-Result<std::vector<Trigger>> list_triggers(Connection&, const TableMapping&);
 Result<std::vector<std::string>> show_grants(Connection&);
 
 }  // namespace sluice::mysql

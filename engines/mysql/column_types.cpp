@@ -127,6 +127,7 @@ Result<Column> make_column(const ColumnText& text) {
   // "VIRTUAL GENERATED", "STORED GENERATED" (both servers), "PERSISTENT" (old MariaDB). MySQL's "DEFAULT_GENERATED" is
   // an expression default.
   column.generated = contains(extra, "virtual") || contains(extra, "stored generated") || contains(extra, "persistent");
+  column.is_virtual = contains(extra, "virtual");
   column.auto_increment = contains(extra, "auto_increment");
   column.on_update_now = contains(extra, "on update current_timestamp");
   column.invisible = contains(extra, "invisible");

@@ -72,7 +72,7 @@ void append_column(std::string& sql, const Column& column, DigestMethod method, 
 
 std::string from_chunk(const TableSchema& schema, const Chunk& chunk) {
   std::string sql = " FROM " + quote_table(schema.database, schema.name);
-  const Key* key = schema.row_key();
+  const Key* key = schema.range_key();
   if (key != nullptr && !key->name.empty()) sql += " FORCE INDEX (" + quote_name(key->name) + ")";
   return sql + " WHERE " + chunk.condition(schema);
 }

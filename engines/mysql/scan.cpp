@@ -55,13 +55,15 @@ std::string bound(const std::vector<const Column*>& columns, std::string_view qu
   return sql;
 }
 
-std::vector<const Column*> key_columns(const TableSchema& schema) {
+std::vector<const Column*> columns_of(const TableSchema& schema, const Key* key) {
   std::vector<const Column*> columns;
-  if (const Key* key = schema.row_key()) {
-    for (const KeyPart& part : key->parts) columns.push_back(&schema.columns[part.column]);
-  }
+  if (key == nullptr) return columns;
+  for (const KeyPart& part : key->parts) columns.push_back(&schema.columns[part.column]);
   return columns;
 }
+
+std::vector<const Column*> range_columns(const TableSchema& schema) { return columns_of(schema, schema.range_key()); }
+std::vector<const Column*> key_columns(const TableSchema& schema) { return columns_of(schema, schema.row_key()); }
 
 std::string names_of(const std::vector<const Column*>& columns) {
   std::string list;
@@ -69,10 +71,10 @@ std::string names_of(const std::vector<const Column*>& columns) {
   return list;
 }
 
-// " FROM `d`.`t` FORCE INDEX (…)": the row key's order is what keeps each chunk one range of the index.
+// " FROM `d`.`t` FORCE INDEX (…)": the range key's order is what keeps each chunk one range of the index.
 std::string from_table(const TableSchema& schema) {
   std::string sql = " FROM " + quote_table(schema.database, schema.name);
-  const Key* key = schema.row_key();
+  const Key* key = schema.range_key();
   if (key != nullptr && !key->name.empty()) sql += " FORCE INDEX (" + quote_name(key->name) + ")";
   return sql;
 }
@@ -120,7 +122,7 @@ bool read_list(std::string_view text, std::vector<std::string>& literals) {
 }  // namespace
 
 std::string Chunk::condition(const TableSchema& schema, std::string_view qualifier) const {
-  const auto columns = key_columns(schema);
+  const auto columns = range_columns(schema);
   std::string sql;
   if (!after.empty() && after.size() == columns.size()) sql = "(" + bound(columns, qualifier, after, true) + ")";
   if (!upto.empty() && upto.size() == columns.size()) {
@@ -158,7 +160,7 @@ Result<std::optional<Chunk>> next_chunk(Connection& connection, const TableSchem
   Chunk chunk;
   chunk.number = number;
   chunk.after = after;
-  const auto columns = key_columns(schema);
+  const auto columns = range_columns(schema);
   if (columns.empty()) return std::optional<Chunk>(chunk);
   std::string sql = "SELECT ";
   for (size_t i = 0; i < columns.size(); ++i) {
@@ -197,7 +199,7 @@ Status stream_rows(Connection& connection, const TableSchema& schema, const std:
 
 Status scan_chunk(Connection& connection, const TableSchema& schema, const Chunk& chunk,
                   const std::function<Status(std::span<const ValueView>)>& visit) {
-  const auto columns = key_columns(schema);
+  const auto columns = range_columns(schema);
   std::string sql = "SELECT " + select_list(schema) + from_table(schema) + " WHERE " + chunk.condition(schema);
   if (!columns.empty()) sql += " ORDER BY " + names_of(columns);
   return stream_rows(connection, schema, sql, visit);
@@ -218,25 +220,6 @@ Status scan_where(Connection& connection, const TableSchema& schema, std::string
   const std::string sql = "SELECT " + select_list(schema) + " FROM " + quote_table(schema.database, schema.name) +
                           " WHERE " + std::string(condition);
   return stream_rows(connection, schema, sql, visit);
-}
-
-Result<bool> read_row(Connection& connection, const TableSchema& schema, std::span<const ValueView> key_values,
-                      const std::function<Status(std::span<const ValueView>)>& visit) {
-  const auto columns = key_columns(schema);
-  if (columns.empty() || columns.size() != key_values.size()) {
-    return Error(ErrorCode::INTERNAL, "a row is read by its whole key", schema.qualified_name());
-  }
-  std::string sql = "SELECT " + select_list(schema) + from_table(schema) + " WHERE ";
-  for (size_t i = 0; i < columns.size(); ++i) {
-    if (i > 0) sql += " AND ";
-    append_key_condition(sql, *columns[i], key_values[i]);
-  }
-  bool found = false;
-  SLUICE_TRY(stream_rows(connection, schema, sql, [&](std::span<const ValueView> values) -> Status {
-    found = true;
-    return visit(values);
-  }));
-  return found;
 }
 
 }  // namespace sluice::mysql

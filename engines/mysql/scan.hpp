@@ -14,7 +14,7 @@
 
 namespace sluice::mysql {
 
-// A key range (after, upto] of a table's row key. Key values are SQL literals of the server's own making, so that the
+// A key range (after, upto] of a table's range key. Key values are SQL literals of the server's own making, so that the
 // same chunk reads the same rows on source and target. Empty = open end.
 struct Chunk {
   uint64_t number = 0;
@@ -27,7 +27,8 @@ struct Chunk {
 };
 
 // Walks a table's key: next() returns the chunk that follows `after` with about `rows` rows, by asking the server for
-// the row_key of the row that many ahead. Empty when `after` was the last. Tables without a row_key() are one chunk.
+// the range_key of the row that many ahead. Empty when `after` was the last. Tables without a range_key() are one
+// chunk, read in the order in which the server has it: nothing is sorted.
 Result<std::optional<Chunk>> next_chunk(Connection&, const TableSchema&, const std::vector<std::string>& after,
                                         uint64_t number, uint64_t rows);
 
@@ -35,9 +36,6 @@ Result<std::optional<Chunk>> next_chunk(Connection&, const TableSchema&, const s
 // until `visit` returns.
 Status scan_chunk(Connection&, const TableSchema&, const Chunk&,
                   const std::function<Status(std::span<const ValueView>)>& visit);
-// The row with this key, or none.
-Result<bool> read_row(Connection&, const TableSchema&, std::span<const ValueView> key_values,
-                      const std::function<Status(std::span<const ValueView>)>& visit);
 
 // "(`a`=1 AND `b`='x')" for a row key given as literals.
 std::string key_condition(const TableSchema&, const std::vector<std::string>& literals);

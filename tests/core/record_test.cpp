@@ -181,6 +181,25 @@ TEST(Schema, RowKeyPrefersPrimaryAndNeedsNotNull) {
   EXPECT_EQ(schema.row_key()->name, "ub");
   schema.keys.push_back({"PRIMARY", true, true, {{1, 0}}});
   EXPECT_EQ(schema.row_key()->name, "PRIMARY");
+  EXPECT_EQ(schema.range_key(), schema.row_key());
+}
+
+TEST(Schema, KeysThatHoldNoOrderNameRowsButNoRanges) {
+  TableSchema schema;
+  schema.columns = {{.name = "a", .nullable = false}, {.name = "b", .nullable = false}};
+  schema.keys = {{"PRIMARY", true, true, {{0, 10}}}};
+  EXPECT_EQ(schema.row_key()->name, "PRIMARY");
+  EXPECT_EQ(schema.range_key(), nullptr);
+  schema.keys.push_back({"b", true, false, {{1, 0}}});
+  EXPECT_EQ(schema.row_key()->name, "b");
+  for (bool Key::*flag : {&Key::hash, &Key::ignored}) {
+    schema.keys[1].*flag = true;
+    EXPECT_EQ(schema.row_key()->name, "PRIMARY");
+    EXPECT_EQ(schema.range_key(), nullptr);
+    EXPECT_EQ(*TableSchema::decode(schema.encode()), schema);
+    schema.keys[1].*flag = false;
+  }
+  EXPECT_EQ(schema.range_key()->name, "b");
 }
 
 }  // namespace

@@ -29,6 +29,12 @@ bool same_columns(const TableSchema& a, const TableSchema& b) {
                     [](const Column& x, const Column& y) { return x.name == y.name && x.type == y.type; });
 }
 
+// Tables that are not read chunk by chunk: in one snapshot. In engines without snapshots a table whose key is only no
+// good for ranges is one chunk, which is made so in its window as any other.
+bool needs_snapshot(const TableSchema& source) {
+  return source.row_key() == nullptr || (source.range_key() == nullptr && source.engine == "InnoDB");
+}
+
 // One opening; lives as long as the job's attempt.
 class Opening {
  public:
@@ -138,7 +144,7 @@ class Opening {
     if (!source) return vanished(std::move(row));
     row.definition = source->definition->encode();
     row.table_id = source->id;
-    row.keyless = source->definition->row_key() == nullptr;
+    row.keyless = needs_snapshot(*source->definition);
     SLUICE_ASSIGN(auto target, prepare_target(*source->definition, row.definition));
     SLUICE_ASSIGN(auto open, open_with(source->definition, target, row));
     if (row.keyless) return copy_whole(*open);

@@ -1,5 +1,6 @@
 #include "engines/mysql/binlog/tables.hpp"
 
+#include <algorithm>
 #include <iterator>
 
 #include "engines/mysql/binlog/bytes.hpp"
@@ -313,6 +314,26 @@ bool system_versioned(const TableMap& map, const TableSchema& defined) {
 }
 }  // namespace
 
+namespace {
+// MariaDB keeps a unique key over long values as a hash in a hidden column at the row's end, which the log has and no
+// catalog shows. A log with names calls it DB_ROW_HASH_1; here it is added under that name where there are none.
+TableSchema with_hash_columns(const TableMap& map, const TableSchema& defined) {
+  TableSchema schema = defined;
+  const auto hashes = static_cast<size_t>(std::count_if(
+      defined.keys.begin(), defined.keys.end(), [](const Key& key) { return key.unique && key.hash && !key.primary; }));
+  if (hashes == 0 || map.columns.size() != defined.columns.size() + hashes) return schema;
+  for (size_t i = defined.columns.size(); i < map.columns.size(); ++i) {
+    Column column;
+    column.name = "DB_ROW_HASH_" + std::to_string(i - defined.columns.size() + 1);
+    column.type = ColumnType::kBigInt;
+    column.is_unsigned = true;
+    column.nullable = map.columns[i].nullable;
+    schema.columns.push_back(std::move(column));
+  }
+  return schema;
+}
+}  // namespace
+
 Result<SchemaPtr> Tables::resolve(const TableMap& map, bool mariadb) {
   std::string name = map.database + "." + map.table;
   for (const MapColumn& column : map.columns) {
@@ -338,9 +359,10 @@ Result<SchemaPtr> Tables::resolve(const TableMap& map, bool mariadb) {
     return Error(ErrorCode::SCHEMA_MISMATCH,
                  "no definition of the table is known, and the log has none (binlog_row_metadata is not FULL)", name);
   }
-  std::string difference = mismatch(map, **defined, collations_);
+  TableSchema schema = with_hash_columns(map, **defined);
+  std::string difference = mismatch(map, schema, collations_);
   if (!difference.empty()) return Error(ErrorCode::SCHEMA_MISMATCH, difference, name);
-  return shared(TableSchema(**defined));
+  return shared(std::move(schema));
 }
 
 namespace {

@@ -71,7 +71,7 @@ class Builder {
       const Column& column = input_.event->columns[i];
       const int target = find_column(*input_.target, column.name);
       if (target < 0) {
-        if (column.generated || input_.observe) continue;
+        if (column.generated || is_hash_column(column) || input_.observe) continue;
         return Error(ErrorCode::SCHEMA_MISMATCH, "the target has no column `" + column.name + "`",
                      plan_->source_name.to_string());
       }
@@ -86,6 +86,16 @@ class Builder {
     return Error(ErrorCode::SCHEMA_MISMATCH, "no column can be written", plan_->source_name.to_string());
   }
 
+  // The hidden column of a unique key over long values (MariaDB), which the target computes for its own key of that
+  // kind; catalogs do not show it.
+  bool is_hash_column(const Column& column) const {
+    constexpr std::string_view kName = "DB_ROW_HASH_";
+    return column.name.starts_with(kName) && column.type == ColumnType::kBigInt && column.is_unsigned &&
+           column.name.find_first_not_of("0123456789", kName.size()) == std::string::npos &&
+           std::any_of(input_.target->keys.begin(), input_.target->keys.end(),
+                       [](const Key& key) { return key.unique && key.hash; });
+  }
+
   int event_of(uint32_t target_column) const {
     return find_column(*input_.event, input_.target->columns[target_column].name);
   }
@@ -95,7 +105,7 @@ class Builder {
     if (key == nullptr) return;
     std::vector<PlanColumn> columns;
     for (const KeyPart& part : key->parts) {
-      if (part.column == KeyPart::kExpression || part.prefix_length != 0) return;
+      if (part.column == KeyPart::kExpression) return;
       const int event = event_of(part.column);
       if (event < 0) return;
       columns.push_back({static_cast<uint32_t>(event), part.column});

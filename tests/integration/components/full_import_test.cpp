@@ -398,6 +398,23 @@ TEST_F(FullImport, ATableWithoutAKeyIsOneSnapshot) {
   EXPECT_EQ(meta("window_start", "table_state").find(*before[0][0] + ":" + *before[0][1]), 0U);
 }
 
+// Borders of chunks would have them sorted again and again, FORCE INDEX of an ignored key is an error.
+TEST_F(FullImport, TablesWhoseKeyIsNoGoodForRangesAreReadInOnePiece) {
+  for (MariaDbServer* server : {&source(), &target()}) {
+    server->sql(std::string("CREATE TABLE d.prefix (t VARCHAR(100), v INT, PRIMARY KEY (t(6)));") +
+                "CREATE TABLE d.hashed (u VARCHAR(5000) NOT NULL, v INT, UNIQUE (u));"
+                "CREATE TABLE d.ignored (b INT NOT NULL, v INT NOT NULL, UNIQUE (v), UNIQUE KEY b (b) IGNORED);"
+                "CREATE TABLE d.memory (b INT PRIMARY KEY, v INT) ENGINE=" +
+                (server == &source() ? "MEMORY" : "InnoDB"));
+  }
+  for (const char* table : {"prefix", "hashed", "ignored", "memory"})
+    source().sql(std::string("INSERT INTO d.") + table + " SELECT 100000+seq,seq FROM d.seq_1_to_20000");
+  ASSERT_OK(run());
+  EXPECT_EQ(differences(), "");
+  EXPECT_EQ(meta("GROUP_CONCAT(DISTINCT keyless)", "table_state", "source_table IN ('prefix','hashed')"), "1");
+  EXPECT_EQ(meta("GROUP_CONCAT(DISTINCT keyless)", "table_state", "source_table IN ('memory','ignored')"), "0");
+}
+
 TEST_F(FullImport, WithoutLoadDataByInsert) {
   both(kTable);
   both("CREATE TABLE d.k (a INT, b INT, c VARCHAR(60))");

@@ -294,21 +294,32 @@ TEST_F(ScanTest, EmptyTablesAndTablesWithoutAKeyAreOneChunk) {
   EXPECT_FALSE(next_chunk(*data_, keyless, {}, 1, 1)->has_value());
 }
 
-TEST_F(ScanTest, ReadsARowByItsKey) {
-  server_->sql("CREATE TABLE d.t (b VARCHAR(10), a INT, x INT, PRIMARY KEY (a,b)); INSERT INTO d.t VALUES ('ä',1,7)");
-  const auto schema = read("t");
-  int64_t x = 0;
-  const auto visit = [&](std::span<const ValueView> values) -> Status {
-    x = values[2].i;
-    return {};
-  };
-  const ValueView key[] = {ValueView::of_int(1), ValueView::of_bytes("ä")};
-  EXPECT_TRUE(read_row(*data_, schema, key, visit).value());
-  EXPECT_EQ(x, 7);
-  const ValueView other[] = {ValueView::of_int(2), ValueView::of_bytes("ä")};
-  EXPECT_FALSE(read_row(*data_, schema, other, visit).value());
-  server_->sql("ALTER TABLE d.t DROP COLUMN x");
-  EXPECT_FALSE(read_row(*data_, schema, key, visit).ok());
+// Borders of a key that no index holds in order would have the whole table sorted, and FORCE INDEX of an ignored one is
+// an error.
+TEST_F(ScanTest, KeysThatAreNoGoodForRangesAreOneChunk) {
+  server_->sql(R"(CREATE TABLE d.prefix (t VARCHAR(100), v INT, PRIMARY KEY (t(3)));
+    CREATE TABLE d.hashed (u VARCHAR(5000) NOT NULL, v INT, UNIQUE KEY (u));
+    CREATE TABLE d.ignored (b INT NOT NULL, v INT NOT NULL, UNIQUE KEY v (v), UNIQUE KEY b (b) IGNORED);
+    CREATE TABLE d.memory (b INT PRIMARY KEY, v INT) ENGINE=MEMORY)");
+  for (const char* table : {"prefix", "hashed", "memory"}) {
+    server_->sql(std::string("INSERT INTO d.") + table + " SELECT 100+seq,seq FROM d.seq_1_to_20");
+    const auto schema = read(table);
+    ASSERT_NE(schema.row_key(), nullptr) << table;
+    EXPECT_EQ(schema.range_key(), nullptr) << table;
+    const auto only = next_chunk(*data_, schema, {}, 0, 5);
+    ASSERT_TRUE(only.ok() && only->has_value()) << table;
+    EXPECT_EQ((*only)->condition(schema), "1") << table;
+    EXPECT_FALSE(next_chunk(*data_, schema, {}, 1, 5)->has_value());
+    size_t rows = 0;
+    ASSERT_TRUE(scan_chunk(*data_, schema, **only, [&](std::span<const ValueView>) -> Status {
+                  ++rows;
+                  return {};
+                }).ok());
+    EXPECT_EQ(rows, 20U) << table;
+  }
+  const auto ignored = read("ignored");
+  EXPECT_EQ(ignored.range_key()->name, "v");
+  EXPECT_TRUE(next_chunk(*data_, ignored, {}, 0, 5).ok());
 }
 
 }  // namespace
