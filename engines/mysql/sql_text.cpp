@@ -37,20 +37,6 @@ bool read_as_unsigned(ColumnType type) {
 
 }  // namespace
 
-std::string quote_name(std::string_view name) {
-  std::string result = "`";
-  for (const char c : name) {
-    if (c == '`') result += '`';
-    result += c;
-  }
-  result += '`';
-  return result;
-}
-
-std::string quote_table(std::string_view database, std::string_view table) {
-  return quote_name(database) + "." + quote_name(table);
-}
-
 void append_quoted(std::string& sql, std::string_view bytes) {
   sql.reserve(sql.size() + bytes.size() + 2);
   sql += '\'';

@@ -5,14 +5,11 @@
 #include <string_view>
 
 #include "core/schema.hpp"
-#include "core/table_mapping.hpp"
 #include "core/value.hpp"
+#include "engines/mysql/quoting.hpp"
 
 namespace sluice::mysql {
 
-std::string quote_name(std::string_view name);  // `a``b`
-std::string quote_table(std::string_view database, std::string_view table);
-inline std::string quote_table(const TableName& name) { return quote_table(name.database, name.table); }
 void append_quoted(std::string& sql, std::string_view bytes);  // 'it\'s'; exact for any bytes
 std::string quoted(std::string_view bytes);
 

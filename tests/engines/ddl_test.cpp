@@ -200,6 +200,23 @@ TEST(Ddl, Rewrites) {
       {"ALTER TABLE t ENGINE=Aria", "ALTER TABLE `b`.`t` ENGINE=InnoDB"},
       {"ALTER TABLE t COMMENT='x' ENGINE MyISAM", "ALTER TABLE `b`.`t` COMMENT='x' ENGINE InnoDB"},
       {"ALTER TABLE t ADD COLUMN engine int", "ALTER TABLE `b`.`t` ADD COLUMN engine int"},
+      {"ALTER TABLE t ALTER COLUMN engine SET DEFAULT 'v8', ENGINE=Aria",
+       "ALTER TABLE `b`.`t` ALTER COLUMN engine SET DEFAULT 'v8', ENGINE=InnoDB"},
+      {"ALTER TABLE t ALTER v SET DEFAULT (nextval(a.s2)), ALTER w SET DEFAULT NEXT VALUE FOR s3",
+       "ALTER TABLE `b`.`t` ALTER v SET DEFAULT (nextval(`b`.`s2`)), ALTER w SET DEFAULT NEXT VALUE FOR `b`.`s3`"},
+      {"ALTER TABLE t ALTER v SET DEFAULT (nextval(other.s))", "UNSUPPORTED"},
+      {"ALTER TABLE t TABLESPACE engine ENGINE=Aria", "ALTER TABLE `b`.`t` TABLESPACE engine ENGINE=InnoDB"},
+      {"ALTER TABLE t REORGANIZE PARTITION engine, p INTO (PARTITION engine VALUES LESS THAN (3) ENGINE = Aria)",
+       "ALTER TABLE `b`.`t` REORGANIZE PARTITION engine, p INTO (PARTITION engine VALUES LESS THAN (3) ENGINE = "
+       "InnoDB)"},
+      {"ALTER TABLE t ADD PARTITION (PARTITION p VALUES IN (1) (SUBPARTITION engine ENGINE Aria))",
+       "ALTER TABLE `b`.`t` ADD PARTITION (PARTITION p VALUES IN (1) (SUBPARTITION engine ENGINE InnoDB))"},
+      {"ALTER TABLE t CONVERT TABLE u TO PARTITION engine VALUES LESS THAN (5) ENGINE=Aria",
+       "ALTER TABLE `b`.`t` CONVERT TABLE `b`.`u` TO PARTITION engine VALUES LESS THAN (5) ENGINE=InnoDB"},
+      {"CREATE TABLE t (a int REFERENCES nextval (id), KEY nextval (a), FOREIGN KEY setval (a) REFERENCES lastval "
+       "(id))",
+       "CREATE TABLE `b`.`t` (a int REFERENCES `b`.`nextval` (id), KEY nextval (a), FOREIGN KEY setval (a) REFERENCES "
+       "`b`.`lastval` (id))"},
       {"ALTER TABLE t RENAME u", "ALTER TABLE `b`.`t` RENAME `b`.`u`"},
       {"ALTER TABLE t RENAME other.u", "UNSUPPORTED"},
       {"ALTER TABLE t EXCHANGE PARTITION p WITH TABLE u",
@@ -234,6 +251,61 @@ TEST(Ddl, Rewrites) {
       {"ROLLBACK TO x", "UNSUPPORTED"},
   };
   for (const auto& [sql, wanted] : cases) EXPECT_EQ(rewritten(sql, mapping()), wanted) << sql;
+}
+
+// Columns, keys and partitions may be called as an option, a clause or a function is.
+TEST(Ddl, NamesThatAreWordsOfTheGrammarStay) {
+  const char* const words[] = {"engine",   "row_format", "comment",      "first",   "after",   "algorithm",
+                               "data",     "nextval",    "lastval",      "period",  "vector",  "modify",
+                               "exchange", "system",     "tablespace",   "storage", "wait",    "partitions",
+                               "online",   "encryption", "`partition`",  "`key`",   "`index`", "`check`",
+                               "`order`",  "`lock`",     "`references`", "`engine`"};
+  const char* const clauses[] = {"ADD COLUMN W int",
+                                 "ADD W int DEFAULT 1 FIRST",
+                                 "ADD (W int, x int COMMENT 'W')",
+                                 "ADD KEY W (W)",
+                                 "ADD UNIQUE W (W)",
+                                 "ADD CONSTRAINT W CHECK (W > 1)",
+                                 "ADD CONSTRAINT W UNIQUE (W)",
+                                 "MODIFY W int AFTER W",
+                                 "MODIFY COLUMN W varchar(9) DEFAULT 'x'",
+                                 "CHANGE W V int",
+                                 "CHANGE COLUMN V W int AFTER W",
+                                 "ALTER W SET DEFAULT 'v8'",
+                                 "ALTER COLUMN W DROP DEFAULT",
+                                 "ALTER INDEX W IGNORED",
+                                 "DROP W",
+                                 "DROP COLUMN W",
+                                 "DROP KEY W",
+                                 "RENAME COLUMN W TO x",
+                                 "RENAME INDEX x TO W",
+                                 "ORDER BY W DESC, W ASC, W",
+                                 "DROP PARTITION p, W, W",
+                                 "TRUNCATE PARTITION W, W",
+                                 "REORGANIZE PARTITION W, W INTO (PARTITION W VALUES LESS THAN (5))",
+                                 "PARTITION BY HASH (W DIV 4) PARTITIONS 3",
+                                 "PARTITION BY RANGE COLUMNS (W) (PARTITION W VALUES LESS THAN (7) COMMENT = 'W')"};
+  const auto check = [](std::string text, const std::string& word) {
+    for (size_t at = 0; (at = text.find('W', at)) != std::string::npos;) {
+      const bool whole = (at == 0 || !std::isalpha(static_cast<unsigned char>(text[at - 1]))) &&
+                         (at + 1 == text.size() || !std::isalpha(static_cast<unsigned char>(text[at + 1])));
+      if (whole) text.replace(at, 1, word);
+      at += whole ? word.size() : 1;
+    }
+    std::string wanted = text;
+    wanted.replace(wanted.find(" t ") + 1, 1, "`b`.`t`");
+    EXPECT_EQ(rewritten(text, mapping()), wanted) << text;
+  };
+  for (const std::string word : words) {
+    for (const std::string clause : clauses) {
+      check("ALTER TABLE t " + clause, word);
+      check("ALTER TABLE t ADD y int, " + clause, word);
+    }
+    check(
+        "CREATE TABLE t (W int NOT NULL DEFAULT 5, V int COMMENT 'W', KEY W (W), UNIQUE KEY (W), CONSTRAINT W CHECK "
+        "(W > 0), PRIMARY KEY W (W)) COMMENT 'W' PARTITION BY RANGE (W MOD 7) (PARTITION W VALUES LESS THAN (1 + 1))",
+        word);
+  }
 }
 
 TEST(Ddl, RenamedTablesKeepTheirNameInQueries) {
@@ -358,6 +430,8 @@ TEST(Ddl, SurvivesHostileTexts) {
       "WITH "
       "TABLE z, ALGORITHM=COPY",
       "CREATE ALGORITHM=x DEFINER=a@b VIEW v(c) AS WITH q(x) AS (SELECT 1 FROM z) SELECT a.t.* FROM (a.t x, b) JOIN q",
+      "ALTER TABLE t ALTER engine SET DEFAULT (nextval(a.s)), TABLESPACE engine, REORGANIZE PARTITION engine INTO "
+      "(PARTITION engine VALUES IN (1) (SUBPARTITION s ENGINE=x)), ORDER BY engine DESC, algorithm",
       "RENAME TABLE a TO b, c.d WAIT 1 TO e.f",
       "DROP TABLE IF EXISTS a, `b`.`c`, \"d\"",
       "SET STATEMENT a=(1) FOR CREATE SEQUENCE s ENGINE 'x'"};

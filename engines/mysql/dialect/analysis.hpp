@@ -80,9 +80,9 @@ struct Analysis {
 Result<Analysis> analyse_ddl(std::string_view sql, std::string_view default_database, uint64_t sql_mode);
 
 // Reads tokens one after another. Never moves behind kEnd.
-class Cursor {
+class TokenCursor {
  public:
-  Cursor(const TokenList& list, size_t at) : list_(list), at_(at) {}
+  TokenCursor(const TokenList& list, size_t at) : list_(list), at_(at) {}
   size_t at() const { return at_; }
   void move_to(size_t index) { at_ = index; }
   bool end() const { return list_.tokens[at_].kind == TokenKind::kEnd; }
@@ -115,12 +115,12 @@ void collect_query_names(Analysis& analysis, size_t first, size_t last, std::str
 // Adds names of sequences in expressions within tokens [first, last).
 void collect_sequence_names(Analysis& analysis, size_t first, size_t last, std::string_view default_database);
 // A possibly qualified name at the cursor.
-std::optional<NameRef> take_name(Cursor& cursor, const TokenList& tokens, std::string_view default_database,
+std::optional<NameRef> take_name(TokenCursor& cursor, const TokenList& tokens, std::string_view default_database,
                                  NameRole role);
 // CREATE TABLE behind its name; ALTER TABLE behind its name.
-void analyse_create_body(Analysis& analysis, Cursor& cursor, std::string_view default_database);
-void analyse_options(Analysis& analysis, Cursor& cursor);  // of a sequence: to the end of the statement
-void analyse_alter_clauses(Analysis& analysis, Cursor& cursor, std::string_view default_database);
+void analyse_create_body(Analysis& analysis, TokenCursor& cursor, std::string_view default_database);
+void analyse_options(Analysis& analysis, TokenCursor& cursor);  // of a sequence: to the end of the statement
+void analyse_alter_clauses(Analysis& analysis, TokenCursor& cursor, std::string_view default_database);
 
 // Ranges inside another one are dropped.
 std::string apply_edits(std::string_view sql, std::vector<Edit> edits);
@@ -128,7 +128,6 @@ std::vector<Edit> wrapper_edits(const TokenList& tokens);
 // Edits that take items out of a list, commas included; `dropped` has one flag per item.
 void drop_items(std::vector<Edit>& edits, const TokenList& tokens, const ItemList& list,
                 const std::vector<bool>& dropped);
-std::string quote_identifier(std::string_view name);
 // Engine and row format of tables, for a target whose tables are all transactional.
 Status engine_edits(std::vector<Edit>& edits, const Analysis& analysis);
 

@@ -1,6 +1,7 @@
 #include "engines/mysql/dialect/create_table.hpp"
 
 #include "engines/mysql/dialect/analysis.hpp"
+#include "engines/mysql/quoting.hpp"
 
 namespace sluice::mysql {
 namespace {
@@ -31,10 +32,6 @@ bool serves_auto_increment(const TokenList& tokens, const ItemList& list, const 
   return false;
 }
 
-std::string quote_qualified(const TableName& name) {
-  return quote_identifier(name.database) + "." + quote_identifier(name.table);
-}
-
 // The item's text with the names inside it replaced.
 std::string mapped_text(const Analysis& a, const Item& item, const TableMapping& mapping) {
   size_t begin = a.tokens.tokens[item.first].begin, end = a.tokens.tokens[item.last - 1].end;
@@ -42,7 +39,7 @@ std::string mapped_text(const Analysis& a, const Item& item, const TableMapping&
   for (const NameRef& ref : a.names) {
     if (ref.place.begin < begin || ref.place.end > end) continue;
     TableName to = mapping.target_of(ref.name.database, ref.name.table);
-    edits.push_back({{ref.place.begin - begin, ref.place.end - begin}, quote_qualified(to)});
+    edits.push_back({{ref.place.begin - begin, ref.place.end - begin}, quote_table(to)});
   }
   return apply_edits(item_text(a.tokens, item), std::move(edits));
 }
@@ -73,7 +70,7 @@ Result<CreateTableParts> split_create_table(std::string_view show_create, const 
     if (!mapping.includes(name.database, name.table))
       return Error(ErrorCode::UNSUPPORTED, "a default uses " + name.to_string() + ", which is not part of the project",
                    source.to_string());
-    std::string text = quote_qualified(mapping.target_of(name.database, name.table));
+    std::string text = quote_table(mapping.target_of(name.database, name.table));
     if (ref.role == NameRole::kChanged && options.if_not_exists) text = "IF NOT EXISTS " + text;
     edits.push_back({ref.place, std::move(text)});
   }
@@ -92,7 +89,7 @@ Result<std::string> rewrite_view(std::string_view show_create, const TableName& 
   SLUICE_ASSIGN(std::string text, rewrite_ddl(show_create, statement, mapping, 0, {}));
   SLUICE_ASSIGN(TokenList tokens, tokenize(text, 0));
   std::vector<Edit> edits;
-  Cursor cursor(tokens, 0);
+  TokenCursor cursor(tokens, 0);
   while (without_definer && !cursor.end() && !cursor.word("VIEW")) {
     size_t begin = cursor.begin();
     bool definer = cursor.word("DEFINER") && cursor.op_after(1, '=');

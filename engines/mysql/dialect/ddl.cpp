@@ -306,7 +306,7 @@ class Parser {
 
   Analysis& a_;
   DdlStatement& s_;
-  Cursor c_;
+  TokenCursor c_;
   std::string_view database_;
   ByteRange verb_;
   bool ignore_ = false;

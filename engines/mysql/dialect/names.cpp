@@ -140,7 +140,7 @@ class QueryWalk {
 
   Analysis& analysis_;
   const TokenList& tokens_;
-  Cursor cursor_;
+  TokenCursor cursor_;
   size_t first_ = cursor_.at();
   size_t last_;
   std::string_view default_database_;
@@ -151,7 +151,7 @@ class QueryWalk {
 
 }  // namespace
 
-std::optional<NameRef> take_name(Cursor& cursor, const TokenList& tokens, std::string_view default_database,
+std::optional<NameRef> take_name(TokenCursor& cursor, const TokenList& tokens, std::string_view default_database,
                                  NameRole role) {
   NameRef ref;
   ref.role = role;
@@ -179,7 +179,7 @@ void collect_query_names(Analysis& analysis, size_t first, size_t last, std::str
 void collect_sequence_names(Analysis& analysis, size_t first, size_t last, std::string_view default_database) {
   const TokenList& tokens = analysis.tokens;
   for (size_t i = first; i < last; ++i) {
-    Cursor cursor(tokens, i);
+    TokenCursor cursor(tokens, i);
     bool call = (cursor.word("NEXTVAL") || cursor.word("LASTVAL") || cursor.word("SETVAL")) && cursor.op_after(1, '(');
     bool phrase = (cursor.word("NEXT") || cursor.word("PREVIOUS")) && cursor.word_after(1, "VALUE") &&
                   cursor.word_after(2, "FOR");

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engines/mysql/dialect/analysis.hpp"
+#include "engines/mysql/quoting.hpp"
 
 namespace sluice::mysql {
 namespace {
@@ -15,10 +16,6 @@ bool is_system_database(std::string_view name) {
   for (std::string_view system : {"mysql", "sys", "performance_schema", "information_schema"})
     if (equal_ignoring_case(name, system)) return true;
   return false;
-}
-
-std::string quote_qualified(const TableName& name) {
-  return quote_identifier(name.database) + "." + quote_identifier(name.table);
 }
 
 // Whether dropping the source's database takes only tables of the project along on the target.
@@ -117,7 +114,7 @@ class Rewriter {
     if (!mapping_.includes_database(s_.database)) return false;
     if (s_.kind == DdlKind::kDropDatabase && !is_whole_database(mapping_, s_.database))
       return unsupported("DROP DATABASE would take tables along that are not part of the project", s_.database);
-    std::string name = quote_identifier(mapping_.target_database_of(s_.database));
+    std::string name = quote_name(mapping_.target_database_of(s_.database));
     if (a_.database_name) {
       edits_.push_back({*a_.database_name, name});
     } else {
@@ -131,7 +128,7 @@ class Rewriter {
     for (const DdlTable& t : s_.tables) {
       if (!in_scope(t.source)) continue;
       if (!text.empty()) text += ", ";
-      text += quote_qualified(target(t.source));
+      text += quote_table(target(t.source));
     }
     edits_.push_back({a_.names_list, text});
     return !text.empty();
@@ -143,7 +140,7 @@ class Rewriter {
       SLUICE_TRY(check_border(t));
       if (!in_scope(t.source)) continue;
       if (!text.empty()) text += ", ";
-      text += quote_qualified(target(t.source)) + " TO " + quote_qualified(target(t.rename_to));
+      text += quote_table(target(t.source)) + " TO " + quote_table(target(t.rename_to));
     }
     edits_.push_back({a_.names_list, text});
     return !text.empty();
@@ -178,9 +175,9 @@ class Rewriter {
                          s_.tables.front().source.to_string());
     TableName to = target(ref.name);
     bool aliased = ref.needs_alias && to.table != ref.name.table;
-    std::string text = quote_qualified(to);
-    if (aliased && ref.role == NameRole::kRead) text += " AS " + quote_identifier(ref.name.table);
-    if (aliased && ref.role == NameRole::kQualifier) text = quote_identifier(ref.name.table);
+    std::string text = quote_table(to);
+    if (aliased && ref.role == NameRole::kRead) text += " AS " + quote_name(ref.name.table);
+    if (aliased && ref.role == NameRole::kQualifier) text = quote_name(ref.name.table);
     edits_.push_back({ref.place, std::move(text)});
     return {};
   }
@@ -240,15 +237,6 @@ class Rewriter {
 };
 
 }  // namespace
-
-std::string quote_identifier(std::string_view name) {
-  std::string text = "`";
-  for (char c : name) {
-    if (c == '`') text += c;
-    text += c;
-  }
-  return text + "`";
-}
 
 std::string apply_edits(std::string_view sql, std::vector<Edit> edits) {
   std::stable_sort(edits.begin(), edits.end(), [](const Edit& x, const Edit& y) {

@@ -22,7 +22,7 @@ bool is_foreign_engine(const std::string& engine) {
 }
 
 // An option "NAME [=] value" at the cursor, when its name is there; the place of the value.
-std::optional<ByteRange> take_value(Cursor& cursor, const TokenList& tokens) {
+std::optional<ByteRange> take_value(TokenCursor& cursor, const TokenList& tokens) {
   cursor.take_op('=');
   if (cursor.end()) return std::nullopt;
   size_t at = cursor.at();
@@ -37,8 +37,9 @@ void note_engine(Analysis& a, ByteRange value) {
   a.engines.push_back(value);
 }
 
-// One storage option at the cursor; false when there is none. In partition definitions and table options alike.
-bool take_storage_option(Analysis& a, Cursor& cursor) {
+// One storage option at the cursor; false when there is none. In partition definitions and table options alike. The
+// cursor must be where an option may stand: tables have columns, keys and partitions of the same names.
+bool take_storage_option(Analysis& a, TokenCursor& cursor) {
   size_t begin = cursor.begin();
   if (cursor.word("ENGINE") && (cursor.op_after(1, '=') || a.tokens.is_name(cursor.at() + 1) ||
                                 a.tokens.tokens[cursor.at() + 1].kind == TokenKind::kString)) {
@@ -56,17 +57,53 @@ bool take_storage_option(Analysis& a, Cursor& cursor) {
     a.removed.push_back({begin, cursor.end_of_last()});
     return true;
   }
+  if (cursor.take("TABLESPACE")) {  // its value may be called as an option
+    take_value(cursor, a.tokens);
+    return true;
+  }
   return false;
 }
 
+// A storage option, or the next piece of another one: parentheses and what stands behind "=" as a whole.
+void take_option(Analysis& a, TokenCursor& cursor) {
+  if (take_storage_option(a, cursor)) return;
+  if (!cursor.op('(')) {
+    cursor.skip();
+    if (!cursor.take_op('=')) return;
+  }
+  cursor.op('(') ? cursor.skip_parentheses() : cursor.skip();
+}
+
+bool begins_partition(const TokenList& tokens, size_t at) {
+  return (tokens.is_word(at, "PARTITION") || tokens.is_word(at, "SUBPARTITION")) && !tokens.is_word(at + 1, "BY");
+}
+
+// Storage options of partition definitions in tokens [first, last). They stand in parentheses that begin with
+// PARTITION, unless a single definition begins at `first`; other parentheses hold expressions and values. Without
+// recursion: hostile texts nest deeply.
 void scan_partitions(Analysis& a, size_t first, size_t last) {
-  Cursor cursor(a.tokens, first);
-  while (cursor.at() < last && !cursor.end())
-    if (!take_storage_option(a, cursor)) cursor.skip();
+  TokenCursor cursor(a.tokens, first);
+  bool inside = a.tokens.is_word(first, "TO");
+  while (cursor.at() < last && !cursor.end()) {
+    if (cursor.op('(')) {
+      if (!begins_partition(a.tokens, cursor.at() + 1)) {
+        cursor.skip_parentheses();
+        continue;
+      }
+      inside = true;
+      cursor.skip();
+    }
+    if (begins_partition(a.tokens, cursor.at())) {
+      cursor.skip();
+      cursor.skip();  // the partition's name
+    } else if (!inside || !take_storage_option(a, cursor)) {
+      cursor.skip();
+    }
+  }
 }
 
 // From REFERENCES to the end of its actions.
-ByteRange take_references(Analysis& a, Cursor& cursor, std::string_view default_database, Item& item) {
+ByteRange take_references(Analysis& a, TokenCursor& cursor, std::string_view default_database, Item& item) {
   ByteRange range{cursor.begin(), 0};
   cursor.skip();
   if (auto ref = take_name(cursor, a.tokens, default_database, NameRole::kParent)) {
@@ -90,7 +127,7 @@ ByteRange take_references(Analysis& a, Cursor& cursor, std::string_view default_
   return range;
 }
 
-ItemKind kind_of_definition(Cursor cursor) {
+ItemKind kind_of_definition(TokenCursor cursor) {
   if (cursor.take("CONSTRAINT")) {
     if (!cursor.word("FOREIGN") && !cursor.word("PRIMARY") && !cursor.word("UNIQUE") && !cursor.word("CHECK"))
       cursor.skip();
@@ -106,20 +143,27 @@ ItemKind kind_of_definition(Cursor cursor) {
   return cursor.name() ? ItemKind::kColumn : ItemKind::kOther;
 }
 
-// References and sequences inside one definition, tokens [cursor, item.last).
+// References and sequences inside one definition, tokens [first, item.last). Keys and referenced tables may be called
+// as the functions of sequences are, so these are looked for in columns only.
 void scan_definition(Analysis& a, Item& item, size_t first, std::string_view default_database) {
-  Cursor cursor(a.tokens, first);
+  TokenCursor cursor(a.tokens, first);
+  size_t expressions = first;
+  const auto collect = [&](size_t end) {
+    if (item.kind == ItemKind::kColumn) collect_sequence_names(a, expressions, end, default_database);
+  };
   while (cursor.at() < item.last && !cursor.end()) {
     if (cursor.op('(')) {
       cursor.skip_parentheses();
     } else if (cursor.word("REFERENCES") && cursor.at() > first) {
+      collect(cursor.at());
       ByteRange range = take_references(a, cursor, default_database, item);
       if (item.kind == ItemKind::kColumn) item.references.push_back(range);
+      expressions = cursor.at();
     } else {
       cursor.skip();
     }
   }
-  collect_sequence_names(a, first, item.last, default_database);
+  collect(item.last);
 }
 
 // The items of a comma-separated list in tokens [first, last), with their places only.
@@ -143,18 +187,18 @@ void analyse_definitions(Analysis& a, size_t first, size_t last, std::string_vie
   ItemList list = split_items(a.tokens, first, last);
   list.is_definition = true;
   for (Item& item : list.items) {
-    item.kind = kind_of_definition(Cursor(a.tokens, item.first));
+    item.kind = kind_of_definition(TokenCursor(a.tokens, item.first));
     scan_definition(a, item, item.first, default_database);
   }
   a.lists.push_back(std::move(list));
 }
 
-bool begins_query(const Cursor& cursor) {
+bool begins_query(const TokenCursor& cursor) {
   if (cursor.word("SELECT") || cursor.word("VALUES")) return true;
   return cursor.word("WITH") && !cursor.word_after(1, "SYSTEM") && !cursor.op_after(1, '=');
 }
 
-bool begins_query_in_parentheses(Cursor cursor) {
+bool begins_query_in_parentheses(TokenCursor cursor) {
   while (cursor.take_op('(')) {
   }
   return begins_query(cursor);
@@ -196,7 +240,7 @@ bool contains_word(const TokenList& tokens, size_t first, size_t last, std::stri
 }
 
 // ADD [COLUMN] …, MODIFY …, CHANGE …
-void analyse_column_clause(Analysis& a, Item& item, Cursor cursor, bool adds, std::string_view default_database) {
+void analyse_column_clause(Analysis& a, Item& item, TokenCursor cursor, bool adds, std::string_view default_database) {
   const TokenList& tokens = a.tokens;
   if (adds && contains_word(tokens, cursor.at(), item.last, "AUTO_INCREMENT"))
     need_copy(a, "numbers given by an added AUTO_INCREMENT column depend on the order of rows");
@@ -216,7 +260,7 @@ void analyse_column_clause(Analysis& a, Item& item, Cursor cursor, bool adds, st
   scan_definition(a, item, cursor.at(), default_database);
 }
 
-void add_changed(Analysis& a, Cursor& cursor, std::string_view default_database, std::string reason) {
+void add_changed(Analysis& a, TokenCursor& cursor, std::string_view default_database, std::string reason) {
   auto ref = take_name(cursor, a.tokens, default_database, NameRole::kChanged);
   if (!ref) return;
   a.statement.tables.push_back({ref->name, {}, ref->place.begin, ref->place.end});
@@ -224,7 +268,7 @@ void add_changed(Analysis& a, Cursor& cursor, std::string_view default_database,
   need_copy(a, std::move(reason));
 }
 
-void rename_clause(Analysis& a, Cursor& cursor, std::string_view default_database) {
+void rename_clause(Analysis& a, TokenCursor& cursor, std::string_view default_database) {
   if (cursor.word("COLUMN") || ((cursor.word("INDEX") || cursor.word("KEY")) && a.tokens.is_name(cursor.at() + 1)))
     return;
   if (!cursor.take("TO") && !cursor.take("AS")) cursor.take_op('=');
@@ -235,7 +279,7 @@ void rename_clause(Analysis& a, Cursor& cursor, std::string_view default_databas
 }
 
 // Clauses that move rows between a partition and another table.
-bool exchange_clause(Analysis& a, Item& item, Cursor cursor, std::string_view default_database) {
+bool exchange_clause(Analysis& a, Item& item, TokenCursor cursor, std::string_view default_database) {
   if (cursor.word("EXCHANGE") && cursor.word_after(1, "PARTITION")) {
     while (cursor.at() < item.last && !cursor.take("WITH", "TABLE")) cursor.skip();
     add_changed(a, cursor, default_database, "EXCHANGE PARTITION brings rows along");
@@ -243,7 +287,7 @@ bool exchange_clause(Analysis& a, Item& item, Cursor cursor, std::string_view de
   }
   if (cursor.take("CONVERT", "TABLE")) {
     add_changed(a, cursor, default_database, "CONVERT TABLE brings rows along");
-    scan_partitions(a, cursor.at(), item.last);
+    scan_partitions(a, cursor.at(), item.last);  // TO PARTITION …
     return true;
   }
   if (cursor.take("CONVERT", "PARTITION")) {
@@ -260,10 +304,10 @@ bool exchange_clause(Analysis& a, Item& item, Cursor cursor, std::string_view de
 }
 
 void analyse_clause(Analysis& a, Item& item, std::string_view default_database) {
-  Cursor cursor(a.tokens, item.first);
+  TokenCursor cursor(a.tokens, item.first);
   if (exchange_clause(a, item, cursor, default_database)) return;
   if (cursor.take("ADD")) {
-    if (cursor.word("PARTITION")) return scan_partitions(a, cursor.at(), item.last);
+    if (cursor.word("PARTITION")) return scan_partitions(a, cursor.at() + 1, item.last);
     analyse_column_clause(a, item, cursor, true, default_database);
   } else if (cursor.take("MODIFY")) {
     analyse_column_clause(a, item, cursor, false, default_database);
@@ -272,19 +316,23 @@ void analyse_clause(Analysis& a, Item& item, std::string_view default_database) 
     cursor.take("IF", "EXISTS");
     cursor.skip();  // the old name
     analyse_column_clause(a, item, cursor, false, default_database);
+  } else if (cursor.take("ALTER")) {  // a column's default, an index's or constraint's use: existing rows stay
+    collect_sequence_names(a, cursor.at(), item.last, default_database);
   } else if (cursor.take("DROP")) {
     if (cursor.word("FOREIGN") && cursor.word_after(1, "KEY")) item.kind = ItemKind::kDropForeignKey;
     if (cursor.word("CONSTRAINT")) a.statement.changes_foreign_keys = true;  // perhaps: the text does not tell
   } else if (cursor.take("RENAME")) {
     rename_clause(a, cursor, default_database);
-  } else if (cursor.word("ALGORITHM") || (cursor.word("LOCK") && item.last - item.first <= 3)) {
+  } else if ((cursor.word("ALGORITHM") || cursor.word("LOCK")) && item.last - item.first <= 3) {
     item.kind = ItemKind::kAlgorithm;
-  } else if (cursor.word("PARTITION") || cursor.word("REORGANIZE")) {
+  } else if (cursor.word("PARTITION")) {
     return scan_partitions(a, cursor.at(), item.last);
   } else {  // table options, which need no commas between them
-    while (cursor.at() < item.last && !cursor.end())
-      if (!take_storage_option(a, cursor)) cursor.skip();
-    return;
+    while (cursor.at() < item.last && !cursor.end()) {
+      if (cursor.word("PARTITION") && cursor.word_after(1, "BY")) break;
+      take_option(a, cursor);
+    }
+    return scan_partitions(a, cursor.at(), item.last);
   }
   // "ALTER TABLE t ADD c INT PARTITION BY …" has no comma in front of PARTITION BY.
   for (size_t i = item.first; i < item.last; ++i) {
@@ -293,9 +341,21 @@ void analyse_clause(Analysis& a, Item& item, std::string_view default_database) 
   }
 }
 
+// Clauses with commas of their own, which reach to the end of the statement: their lists hold names of columns and
+// partitions, which may be called as a clause or an option.
+enum class Reach : uint8_t { kItem, kColumns, kPartitions };
+
+Reach reach_of(const TokenCursor& cursor) {
+  if (cursor.word("ORDER") && cursor.word_after(1, "BY")) return Reach::kColumns;
+  if (!cursor.word_after(1, "PARTITION")) return Reach::kItem;
+  for (std::string_view w : {"REORGANIZE", "DROP", "TRUNCATE", "REBUILD", "OPTIMIZE", "ANALYZE", "CHECK", "REPAIR"})
+    if (cursor.word(w)) return Reach::kPartitions;
+  return Reach::kItem;
+}
+
 }  // namespace
 
-void analyse_create_body(Analysis& a, Cursor& cursor, std::string_view default_database) {
+void analyse_create_body(Analysis& a, TokenCursor& cursor, std::string_view default_database) {
   auto like = [&] {
     if (auto ref = take_name(cursor, a.tokens, default_database, NameRole::kLike)) {
       a.statement.reads.push_back(ref->name);
@@ -333,19 +393,24 @@ void analyse_create_body(Analysis& a, Cursor& cursor, std::string_view default_d
         }
       }
       scan_partitions(a, first, cursor.at());
-    } else if (cursor.op('(')) {
-      cursor.skip_parentheses();
-    } else if (!take_storage_option(a, cursor)) {
-      cursor.skip();
+    } else {
+      take_option(a, cursor);
     }
   }
 }
 
-void analyse_options(Analysis& a, Cursor& cursor) { scan_partitions(a, cursor.at(), a.tokens.tokens.size() - 1); }
+void analyse_options(Analysis& a, TokenCursor& cursor) {
+  while (!cursor.end()) take_option(a, cursor);
+}
 
-void analyse_alter_clauses(Analysis& a, Cursor& cursor, std::string_view default_database) {
+void analyse_alter_clauses(Analysis& a, TokenCursor& cursor, std::string_view default_database) {
   ItemList list = split_items(a.tokens, cursor.at(), a.tokens.tokens.size() - 1);
-  for (Item& item : list.items) analyse_clause(a, item, default_database);
+  Reach reach = Reach::kItem;
+  for (Item& item : list.items) {
+    if (reach == Reach::kItem) reach = reach_of(TokenCursor(a.tokens, item.first));
+    if (reach == Reach::kItem) analyse_clause(a, item, default_database);
+    if (reach == Reach::kPartitions) scan_partitions(a, item.first, item.last);
+  }
   a.lists.push_back(std::move(list));
   for (const ItemList& items : a.lists)
     for (const Item& item : items.items)
