@@ -100,9 +100,9 @@ SessionSettings settings_of(Purpose purpose, const ServerVersion& version) {
                           ? "NAMES binary, SESSION sql_mode='" + std::string(kDataMode) + "'"
                           : "NAMES utf8mb4, SESSION sql_mode='NO_ENGINE_SUBSTITUTION', SESSION sql_quote_show_create=1";
   settings.required += ", SESSION time_zone='+00:00', SESSION autocommit=1";
-  settings.wanted = {"sql_safe_updates=0",          "sql_auto_is_null=0",   "sql_select_limit=18446744073709551615",
-                     "wait_timeout=28800",          "net_read_timeout=600", "net_write_timeout=3600",
-                     "group_concat_max_len=4194304"};
+  settings.wanted = {"sql_safe_updates=0",           "sql_auto_is_null=0",   "sql_select_limit=18446744073709551615",
+                     "wait_timeout=28800",           "net_read_timeout=600", "net_write_timeout=3600",
+                     "group_concat_max_len=4194304", "lc_messages='en_US'"};
   if (version.text.find("OceanBase") != version.text.npos) {
     settings.wanted.push_back("ob_query_timeout=3600000000");
     settings.wanted.push_back("ob_trx_timeout=86400000000");
@@ -184,7 +184,6 @@ ExecResult result_of(MYSQL* mysql) {
   ExecResult result;
   const auto rows = mysql_affected_rows(mysql);
   result.matched_rows = rows == static_cast<my_ulonglong>(-1) ? 0 : rows;
-  result.insert_id = mysql_insert_id(mysql);
   result.warnings = mysql_warning_count(mysql);
   if (const char* info = mysql_info(mysql)) result.info = info;
   return result;

@@ -61,7 +61,6 @@ struct ResultTable {
 
 struct ExecResult {
   uint64_t matched_rows = 0;  // CLIENT_FOUND_ROWS: matched, not changed
-  uint64_t insert_id = 0;
   uint32_t warnings = 0;
   std::string info;  // "Records: 3  Deleted: 0  Skipped: 0  Warnings: 0"
 };

@@ -66,6 +66,10 @@ std::string checkpoint_sql(const Owner&, const CheckpointRow& next, uint64_t exp
 // Why the row of `applier` did not match, after a ROLLBACK: STALE_EPOCH, or TARGET_LOST_COMMITS.
 Error guard_failed(mysql::Connection&, const Owner&, uint32_t applier, uint64_t expected_seq);
 
+// Rows and definitions of the source are written as they are: they may be older than its CHECK constraints, or were
+// written without them. Servers without the variable have nothing to switch off.
+Status switch_off_check_constraints(mysql::Connection&);
+
 // ---- tables and chunks ----
 enum class TableState : uint8_t { kPending, kCopying, kCopied, kNeedsCopy };
 struct TableRow {

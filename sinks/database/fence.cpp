@@ -179,4 +179,9 @@ Status end_lost_connection(mysql::Connection& connection, const Owner& owner, ui
   return {};
 }
 
+Status switch_off_check_constraints(mysql::Connection& connection) {
+  const auto set = connection.exec("SET SESSION check_constraint_checks = 0");
+  return set.ok() || connection.alive() ? Status() : Status(set.error());
+}
+
 }  // namespace sluice::database

@@ -1,4 +1,5 @@
 // LoadPlan: which columns are written, and the text of rows for LOAD DATA and for INSERT.
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
@@ -111,7 +112,39 @@ void append_load_value(std::string& text, const Column& column, const ValueView&
   }
 }
 
+// Warnings of a value stored into a column: the text ends with the column's name and "at row N".
+bool is_of_column(const std::string& message, const TableSchema& table, const std::string& column) {
+  const size_t at = message.rfind(" at row ");
+  if (at == std::string::npos) return false;
+  const std::string_view row = std::string_view(message).substr(at + 8);
+  if (row.empty() || row.find_first_not_of("0123456789") != std::string_view::npos) return false;
+  const std::string_view text = std::string_view(message).substr(0, at);
+  for (const char* start :
+       {"Data truncated for column '", "Data too long for column '", "Out of range value for column '"})
+    if (text == start + column + "'") return true;
+  return text.ends_with("' for column " + mysql::quote_table(table.database, table.name) + "." +
+                        mysql::quote_name(column)) ||
+         text.ends_with("' for column '" + column + "'");
+}
+
 }  // namespace
+
+bool LoadPlan::is_about_computed_value(const mysql::Connection::Warning& warning) const {
+  if (computed_.empty()) return false;
+  switch (warning.code) {
+    case 1292:  // also raised by expressions, without the name of a column: no value that is sent passes one that could
+      if (warning.message.starts_with("Truncated incorrect ")) return true;
+      [[fallthrough]];
+    case 1264:
+    case 1265:
+    case 1366:
+    case 1406:
+      return std::any_of(computed_.begin(), computed_.end(),
+                         [&](const std::string& column) { return is_of_column(warning.message, *target_, column); });
+    default:
+      return false;
+  }
+}
 
 Result<LoadPlan> LoadPlan::create(SchemaPtr source, SchemaPtr target, OnDuplicate on_duplicate,
                                   bool target_is_mariadb) {
@@ -144,6 +177,11 @@ Result<LoadPlan> LoadPlan::create(SchemaPtr source, SchemaPtr target, OnDuplicat
                          " CHARACTER SET binary FIELDS TERMINATED BY '\\t' ENCLOSED BY '' ESCAPED BY '\\\\' LINES "
                          "STARTING BY '' TERMINATED BY '\\n' (" +
                          fields + ")" + sets;
+  for (const Column& column : target->columns)
+    if (column.generated) plan.computed_.push_back(column.name);
+  // A statement has up to twice this number of rows (a piece more), and a row up to four warnings per column.
+  if (!plan.computed_.empty())
+    plan.statement_rows_ = std::max<uint64_t>(1, kWarningsShown / (8 * plan.computed_.size()));
   plan.insert_prefix_ = std::string(replace ? "REPLACE" : "INSERT") + " INTO " + table + " (" + names + ") VALUES ";
   plan.source_ = std::move(source);
   plan.target_ = std::move(target);

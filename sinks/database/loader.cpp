@@ -95,7 +95,8 @@ class Reader {
       plan_.append_insert_row(piece_.text, row);
     }
     ++piece_.rows;
-    return piece_.text.size() >= limits_.piece_bytes ? hand_on() : Status{};
+    const bool full = piece_.text.size() >= limits_.piece_bytes || piece_.rows == plan_.statement_rows();
+    return full ? hand_on() : Status{};
   }
 
   Status hand_on() {
@@ -145,6 +146,7 @@ class Writer {
         queue_(queue) {}
 
   Result<LoadResult> run() {
+    SLUICE_TRY(set_strictness());
     do {
       if (auto done = one_transaction(); !done.ok()) {
         if (target_.alive()) (void)target_.exec("ROLLBACK");
@@ -155,6 +157,15 @@ class Writer {
   }
 
  private:
+  // In a strict session the server refuses a row when a generated column cannot be computed without loss, which a
+  // source that is not strict took. The others need no strictness: each of their warnings is an error here.
+  Status set_strictness() {
+    const std::string others = "REPLACE(@@SESSION.sql_mode, 'STRICT_ALL_TABLES', '')";
+    const std::string mode = plan_.has_computed_columns() ? others : "CONCAT('STRICT_ALL_TABLES,', " + others + ")";
+    SLUICE_TRY(target_.exec("SET SESSION sql_mode = " + mode));
+    return {};
+  }
+
   Status one_transaction() {
     rows_ = bytes_ = 0;
     SLUICE_TRY(lease_.check());
@@ -175,10 +186,12 @@ class Writer {
     return {};
   }
 
+  bool transaction_complete() const { return ended_ || (limits_.commit_bytes > 0 && bytes_ >= limits_.commit_bytes); }
+
   // The next piece of this transaction; false when the transaction or the chunk is complete.
   Result<bool> next() {
     piece_.reset();
-    if (limits_.commit_bytes > 0 && bytes_ >= limits_.commit_bytes) return false;
+    if (transaction_complete()) return false;
     SLUICE_ASSIGN(piece_, queue_.pop());
     if (!piece_) {
       ended_ = true;
@@ -190,8 +203,17 @@ class Writer {
   }
 
   Status load() {
-    auto loaded = target_.load_data(plan_.load_statement(), [this]() -> Result<std::string_view> {
+    do {
+      SLUICE_TRY(load_statement());
+    } while (!transaction_complete());
+    return {};
+  }
+
+  Status load_statement() {
+    const uint64_t rows_before = rows_;
+    auto loaded = target_.load_data(plan_.load_statement(), [&]() -> Result<std::string_view> {
       SLUICE_TRY(lease_.check());
+      if (plan_.statement_rows() > 0 && rows_ - rows_before >= plan_.statement_rows()) return std::string_view();
       SLUICE_ASSIGN(const bool more, next());
       return more ? std::string_view(piece_->text) : std::string_view();
     });
@@ -202,8 +224,8 @@ class Writer {
     const auto records = info_number(loaded->info, "Records");
     const auto skipped = info_number(loaded->info, "Skipped");
     // The last guard against an implied IGNORE: what the server counted must be what was read.
-    if (records != rows_ || skipped.value_or(0) != duplicates)
-      return Error(ErrorCode::VALUE_REJECTED, where() + ": " + std::to_string(rows_) +
+    if (records != rows_ - rows_before || skipped.value_or(0) != duplicates)
+      return Error(ErrorCode::VALUE_REJECTED, where() + ": " + std::to_string(rows_ - rows_before) +
                                                   " rows were sent, the server says '" + loaded->info + "' with " +
                                                   std::to_string(duplicates) + " duplicates shown");
     return {};
@@ -246,7 +268,10 @@ class Writer {
     SLUICE_ASSIGN(const auto warnings, target_.warnings());
     if (warnings.empty())
       return Error(ErrorCode::VALUE_REJECTED, where() + ": the server warned and does not show the warnings");
+    if (warnings.size() >= kWarningsShown)
+      return Error(ErrorCode::VALUE_REJECTED, where() + ": there are more warnings than the server shows");
     for (const auto& warning : warnings) {
+      if (plan_.is_about_computed_value(warning)) continue;
       if (duplicates && warning.code == kDuplicateKey && plan_.on_duplicate() == OnDuplicate::kKeep) {
         ++*duplicates;
         add_conflict(warning.message);
@@ -282,10 +307,9 @@ class Writer {
 
 Result<bool> prepare_for_loading(mysql::Connection& target) {
   // max_error_count: all warnings must be visible, or a cut value could hide behind duplicates.
-  SLUICE_TRY(target.exec("SET SESSION foreign_key_checks = 0, unique_checks = 1, max_error_count = 65535"));
-  // The source's rows may be older than its CHECK constraints. Servers without the variable have nothing to switch off.
-  if (auto set = target.exec("SET SESSION check_constraint_checks = 0"); !set.ok() && !target.alive())
-    return set.error();
+  SLUICE_TRY(target.exec("SET SESSION foreign_key_checks = 0, unique_checks = 1, max_error_count = " +
+                         std::to_string(kWarningsShown)));
+  SLUICE_TRY(switch_off_check_constraints(target));
   if (target.version().text.find("OceanBase") != std::string::npos) return false;  // no warnings after LOAD DATA
   auto allowed = target.query_value("SELECT @@GLOBAL.local_infile");
   if (!allowed.ok()) return target.alive() ? Result<bool>(false) : allowed.error();

@@ -2,7 +2,8 @@
 // section 3). A reading thread (of the call's own) turns source rows into pieces of text; the calling thread sends
 // them. In between stands a bounded queue, so memory does not grow with the table.
 //
-// LOAD DATA LOCAL implies IGNORE: any warning other than a duplicate key rolls the transaction back and is an error.
+// LOAD DATA LOCAL implies IGNORE: any warning about a value that was sent, other than a duplicate key, rolls the
+// transaction back and is an error.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,8 @@
 #include "sinks/database/bookkeeping.hpp"
 
 namespace sluice::database {
+
+inline constexpr uint32_t kWarningsShown = 65'535;  // the greatest max_error_count
 
 enum class OnDuplicate : uint8_t {
   kReplace,  // a unique value that moved during the copy is read twice: the later image wins
@@ -38,6 +41,13 @@ class LoadPlan {
   const std::string& insert_prefix() const { return insert_prefix_; }  // "REPLACE INTO t (…) VALUES "
   void append_load_row(std::string& text, std::span<const ValueView> row) const;
   void append_insert_row(std::string& text, std::span<const ValueView> row) const;
+  bool has_computed_columns() const { return !computed_.empty(); }  // on the target
+  // Whether a warning tells of a value that the target computed, not of one that was sent: rounding in a generated
+  // column is as harmless as on the source, where it happened too, and the verification compares the result. Texts as
+  // in lc_messages=en_US.
+  bool is_about_computed_value(const mysql::Connection::Warning& warning) const;
+  // Rows of one statement, so that the server can show all warnings that computed values may cause; 0: any number.
+  uint64_t statement_rows() const { return statement_rows_; }
 
  private:
   LoadPlan() = default;
@@ -45,6 +55,8 @@ class LoadPlan {
   OnDuplicate on_duplicate_ = OnDuplicate::kReplace;
   std::vector<size_t> from_, to_;  // columns written: index in the source's row, index in the target's columns
   std::string load_statement_, insert_prefix_;
+  std::vector<std::string> computed_;  // generated columns of the target
+  uint64_t statement_rows_ = 0;
 };
 
 // Sets a registered session up for loading: no foreign key checks, CHECK constraints as on the source, all warnings

@@ -32,6 +32,7 @@ Result<mysql::Connection*> Session::control() {
     SLUICE_ASSIGN(auto connection,
                   database::open_registered(job_.apply.target, options, job_.apply.owner, *job_.apply.lease));
     SLUICE_TRY(connection->exec("SET SESSION foreign_key_checks=0"));
+    SLUICE_TRY(database::switch_off_check_constraints(*connection));
     return connection;
   });
 }

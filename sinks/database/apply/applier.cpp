@@ -72,6 +72,7 @@ Result<std::unique_ptr<Applier>> Applier::open(const ApplyOptions& options, uint
   connect.application = "sluice incr-sync";
   SLUICE_ASSIGN(applier->connection_, open_registered(options.target, connect, options.owner, *options.lease));
   SLUICE_TRY(applier->connection_->exec("SET SESSION unique_checks=1, SESSION innodb_lock_wait_timeout=10"));
+  SLUICE_TRY(switch_off_check_constraints(*applier->connection_));
   return applier;
 }
 

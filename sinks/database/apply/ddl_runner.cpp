@@ -256,6 +256,7 @@ Status DdlRunner::prepare_session(mysql::Connection& session, const Task& task, 
   SLUICE_TRY(session.exec(sql));
   if (!event.default_collation_utf8mb4.empty())
     SLUICE_TRY(set_where_known(session, "default_collation_for_utf8mb4", event.default_collation_utf8mb4));
+  SLUICE_TRY(switch_off_check_constraints(session));
   if (event.explicit_defaults_for_timestamp > 1) return {};
   return set_where_known(session, "explicit_defaults_for_timestamp",
                          event.explicit_defaults_for_timestamp == 1 ? "1" : "0");

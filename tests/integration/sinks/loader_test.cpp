@@ -191,6 +191,39 @@ TEST_F(Loader, AWarningRollsBack) {
   }
 }
 
+// What a generated column rounds or cuts was rounded or cut on the source too; a written column beside it is watched.
+TEST_F(Loader, WarningsOfGeneratedColumnsAreNoLoss) {
+  const std::string computed =
+      " q DECIMAL(10,2), n INT, a DECIMAL(12,2) AS (q*1.19) STORED, b INT AS (CAST(s AS INT)) VIRTUAL, "
+      "`ä at row 1` TINYINT AS (n) STORED, c VARCHAR(2) AS (s) STORED, d INT AS (s) STORED, KEY(b)) CHARSET=utf8mb4";
+  source_server().sql("SET SESSION sql_mode=''; CREATE TABLE d.computed (id INT PRIMARY KEY, s VARCHAR(20)," +
+                      computed +
+                      "; INSERT INTO d.computed (id,s,q,n) SELECT seq,CONCAT('x',seq),seq/100,seq FROM "
+                      "d.seq_1_to_40000");
+  target_server().sql("CREATE TABLE d.computed (id INT PRIMARY KEY, s VARCHAR(20)," + computed);
+  const auto loaded = load("computed");
+  ASSERT_OK(loaded);
+  EXPECT_EQ(loaded->transactions, 1U);
+  EXPECT_EQ(loaded->rows, 40'000U);
+  EXPECT_EQ(differences(), "");
+  target_server().sql("CREATE OR REPLACE TABLE d.computed (id INT PRIMARY KEY, s VARCHAR(5)," + computed);
+  mysql::Chunk chunk;
+  chunk.number = 1;
+  const auto cut = load("computed", {}, chunk);
+  ASSERT_FALSE(cut.ok());
+  EXPECT_EQ(cut.error().code(), ErrorCode::VALUE_REJECTED);
+  EXPECT_NE(cut.error().cause().find("column 's'"), std::string::npos) << cut.error().to_string();
+}
+
+TEST_F(Loader, RoundingInGeneratedColumnsIsNoLossByInsert) {
+  both("CREATE TABLE d.computed (id INT PRIMARY KEY, q DECIMAL(10,2), a DECIMAL(12,2) AS (q*1.19) STORED)");
+  source_server().sql("INSERT INTO d.computed (id,q) SELECT seq,seq/100 FROM d.seq_1_to_20000");
+  LoadLimits limits;
+  limits.use_load_data = false;
+  ASSERT_OK(load("computed", limits));
+  EXPECT_EQ(differences(), "");
+}
+
 TEST_F(Loader, ADuplicateIsReplacedOrKept) {
   both("CREATE TABLE d.dup (id INT PRIMARY KEY, u INT UNIQUE, t VARCHAR(9))");
   source_server().sql("INSERT INTO d.dup VALUES (1, 10, 'new'), (2, 20, 'new'), (3, 30, 'new')");
