@@ -168,9 +168,10 @@ Result<mysql::Connection*> ImportSession::target_data() {
 Result<mysql::Connection*> ImportSession::target_catalog() {
   if (!target_catalog_) {
     SLUICE_ASSIGN(auto connection, open_target(mysql::Purpose::kCatalog, false));
-    SLUICE_TRY(connection->exec(
-        "SET SESSION time_zone='+00:00', SESSION sql_mode='NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', "
-        "SESSION foreign_key_checks=0, SESSION lock_wait_timeout=60"));
+    SLUICE_TRY(
+        connection->exec("SET SESSION time_zone='+00:00', SESSION "
+                         "sql_mode='NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES', "
+                         "SESSION foreign_key_checks=0, SESSION lock_wait_timeout=60"));
     target_catalog_ = std::move(connection);
   }
   return target_catalog_.get();

@@ -12,10 +12,11 @@ constexpr std::string_view kLog = "struct_transfer";
 
 // Literals of TIMESTAMP columns and partitions mean the same on both sides only in one time zone.
 constexpr std::string_view kSourceSession = "SET SESSION time_zone='+00:00', SESSION sql_mode=''";
-// Definitions of the source may hold zero dates; NO_ENGINE_SUBSTITUTION turns a missing engine into an error. A lock
-// that somebody else holds on the target is waited for a minute; the error after that is retried.
+// Definitions of the source may hold zero and invalid dates; NO_ENGINE_SUBSTITUTION turns a missing engine into an
+// error. A lock that somebody else holds on the target is waited for a minute; the error after that is retried.
 constexpr std::string_view kTargetSession =
-    "SET SESSION time_zone='+00:00', SESSION sql_mode='NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', "
+    "SET SESSION time_zone='+00:00', SESSION sql_mode='NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO,"
+    "ALLOW_INVALID_DATES', "
     "SESSION foreign_key_checks=0, SESSION lock_wait_timeout=60";
 
 std::string lower(std::string text) {

@@ -354,6 +354,16 @@ TEST_F(StructTransfer, RefusesTablesWithoutRowsOfTheirOwn) {
   EXPECT_TRUE(target_->query("SHOW TABLES FROM b").empty());
 }
 
+TEST_F(StructTransfer, DefaultsThatAreNoDatesAreCarried) {
+  source_->sql(
+      "CREATE DATABASE a; SET SESSION sql_mode='ALLOW_INVALID_DATES'; CREATE TABLE a.t (id int PRIMARY KEY, d date "
+      "DEFAULT '2021-02-31', z datetime NOT NULL DEFAULT '0000-00-00'); SET SESSION sql_mode=DEFAULT");
+  ASSERT_EQ(code(run(cluster::v1::TABLES)), "OK");
+  EXPECT_EQ(target_->query_value("SELECT column_default FROM information_schema.columns WHERE table_schema='b' AND "
+                                 "column_name='d'"),
+            "'2021-02-31'");
+}
+
 TEST_F(StructTransfer, WarnsOfKeysAndViewsThatLeaveTheProject) {
   source_->sql(
       "CREATE DATABASE a; CREATE DATABASE c; CREATE TABLE c.p (id int PRIMARY KEY); CREATE TABLE a.t (id int "
