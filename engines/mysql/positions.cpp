@@ -80,8 +80,8 @@ Status begin_snapshot(Connection& connection) {
   return {};
 }
 
-Result<Position> mariadb_snapshot(Connection& connection) {
-  SLUICE_TRY(begin_snapshot(connection));
+// The place in the log of the snapshot that is open.
+Result<Position> snapshot_place(Connection& connection) {
   SLUICE_ASSIGN(const auto status, connection.query("SHOW STATUS LIKE 'binlog_snapshot_%'"));
   Position position;
   for (const auto& row : status.rows) {
@@ -90,6 +90,12 @@ Result<Position> mariadb_snapshot(Connection& connection) {
     if (name == "Binlog_snapshot_position") position.offset = std::strtoull(value.c_str(), nullptr, 10);
   }
   if (position.file.empty()) return Error(ErrorCode::BINLOG_DISABLED, "the snapshot has no position in a log");
+  return position;
+}
+
+Result<Position> mariadb_snapshot(Connection& connection) {
+  SLUICE_TRY(begin_snapshot(connection));
+  SLUICE_ASSIGN(auto position, snapshot_place(connection));
   // Usually nothing came since, and the server need not read its log file to tell the GTIDs.
   SLUICE_ASSIGN(const auto end, log_end_with_gtids(connection));
   if (end.file == position.file && end.offset == position.offset) {
@@ -192,6 +198,32 @@ Result<Position> visible_position(Connection& connection, std::chrono::milliseco
   auto position = without_prepared(connection, patience, take, end);
   if (mariadb && connection.alive()) SLUICE_TRY(connection.exec("COMMIT"));
   return position;
+}
+
+namespace {
+
+// File and offset below which everything is visible; without GTIDs, which cost a look into the log.
+Result<Position> visible_now(Connection& connection) {
+  if (!connection.version().mariadb) return mysql_committed(connection);
+  SLUICE_TRY(begin_snapshot(connection));
+  auto position = snapshot_place(connection);
+  SLUICE_TRY(connection.exec("COMMIT"));
+  return position;
+}
+
+}  // namespace
+
+Status wait_until_visible(Connection& connection, std::chrono::milliseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  SLUICE_ASSIGN(const auto end, log_end(connection));
+  for (;;) {
+    SLUICE_ASSIGN(const auto visible, visible_now(connection));
+    // A MySQL that tells this user no place tells its visible set of GTIDs only: there is nothing to wait for.
+    if (visible.file.empty() || compare_in_log(visible, end) >= 0) return {};
+    if (std::chrono::steady_clock::now() >= deadline)
+      return Error(ErrorCode::TIMED_OUT, "the end of the source's log is not visible yet", {}, end.to_string());
+    std::this_thread::sleep_for(5ms);
+  }
 }
 
 Result<int64_t> server_time_us(Connection& connection) {

@@ -15,6 +15,9 @@ Result<Position> open_snapshot(Connection&);
 // Everything up to it is seen by a SELECT that starts now. Opens and closes a snapshot of its own. Waits up to
 // `patience` while XA transactions are prepared.
 Result<Position> visible_position(Connection&, std::chrono::milliseconds patience);
+// Returns when a SELECT that starts now sees everything that was in the log at the call: transactions can be read from
+// the log, and be applied elsewhere, a moment before they are visible. TIMED_OUT after `patience`.
+Status wait_until_visible(Connection&, std::chrono::milliseconds patience);
 Result<int64_t> server_time_us(Connection&);  // the server's clock
 
 }  // namespace sluice::mysql

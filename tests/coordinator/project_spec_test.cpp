@@ -210,6 +210,7 @@ TEST(ProjectSpec, SettingsReachTheComponentsThatTheyAreFor) {
   auto sync = spec_of(request, cluster::v1::INCR_SYNC);
   EXPECT_EQ(sync.writers(), 16u);
   EXPECT_EQ(sync.throttle_rows_per_second(), 77u);
+  EXPECT_EQ(spec_of(request, cluster::v1::CHECKER).throttle_rows_per_second(), 1000u);
   EXPECT_EQ(sync.on_conflict(), "overwrite");
   EXPECT_EQ(sync.memory_bytes(), uint64_t(512) << 20);
   EXPECT_EQ(spec_of(request, cluster::v1::STORE).store_retention_hours(), 48u);

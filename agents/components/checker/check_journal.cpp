@@ -8,7 +8,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // Changes with every definition and with the order of the tables.
-std::string header_of(const std::vector<TablePair>& pairs, bool counts_only) {
+std::string header_of(const std::vector<TablePair>& pairs, bool counts_only, const std::vector<uint64_t>& marks) {
   uint64_t mixed = counts_only ? 1 : 0;
   const auto mix = [&](uint64_t value) { mixed = (mixed ^ value) * 0x9E3779B97F4A7C15ULL + (mixed >> 29); };
   for (const auto& pair : pairs) {
@@ -16,7 +16,9 @@ std::string header_of(const std::vector<TablePair>& pairs, bool counts_only) {
     mix(pair.target.id());
     mix(pair.by_key ? 2 : 1);
   }
-  return "sluice-check 1 " + std::to_string(pairs.size()) + " " + std::to_string(mixed);
+  for (size_t table = 0; table < marks.size(); ++table)
+    if (marks[table] != 0) mix((static_cast<uint64_t>(table) << 32) + marks[table]);
+  return "sluice-check 2 " + std::to_string(pairs.size()) + " " + std::to_string(mixed);
 }
 
 std::string key_text(const RowKey& key) {
@@ -25,10 +27,10 @@ std::string key_text(const RowKey& key) {
   return chunk.encode();
 }
 
-// "table outcome rows chunk key key … ." The full stop at the end tells a whole line from a cut one.
+// "table outcome time rows chunk key key … ." The full stop at the end tells a whole line from a cut one.
 std::string line_of(const CheckJournal::Entry& entry) {
   std::string line = std::to_string(entry.table) + " " + static_cast<char>(entry.outcome) + " " +
-                     std::to_string(entry.rows) + " " + entry.chunk.encode();
+                     std::to_string(entry.boot_s) + " " + std::to_string(entry.rows) + " " + entry.chunk.encode();
   for (const auto& key : entry.keys) line += " " + key_text(key);
   return line + " .\n";
 }
@@ -37,7 +39,7 @@ bool read_line(const std::string& line, CheckJournal::Entry& entry) {
   std::istringstream in(line);
   char outcome = 0;
   std::string chunk, word;
-  if (!(in >> entry.table >> outcome >> entry.rows >> chunk)) return false;
+  if (!(in >> entry.table >> outcome >> entry.boot_s >> entry.rows >> chunk)) return false;
   auto decoded = mysql::Chunk::decode(chunk);
   if (!decoded.ok()) return false;
   entry.chunk = std::move(*decoded);
@@ -54,12 +56,13 @@ bool read_line(const std::string& line, CheckJournal::Entry& entry) {
 }  // namespace
 
 Result<CheckJournal> CheckJournal::open(const std::string& folder, const std::vector<TablePair>& pairs,
-                                        bool counts_only) {
+                                        bool counts_only, const std::vector<uint64_t>& marks, const Clock& clock) {
   CheckJournal journal;
+  journal.clock_ = &clock;
   std::error_code error;
   fs::create_directories(folder, error);
   journal.path_ = (fs::path(folder) / "progress").string();
-  const std::string header = header_of(pairs, counts_only);
+  const std::string header = header_of(pairs, counts_only, marks);
   journal.load(header);
   // Written anew: without lines of another verification, or a cut one at the end.
   journal.out_.open(journal.path_, std::ios::binary | std::ios::trunc);
@@ -73,15 +76,16 @@ Result<CheckJournal> CheckJournal::open(const std::string& folder, const std::ve
 }
 
 void CheckJournal::load(const std::string& header) {
-  std::error_code error;
-  const auto written = fs::last_write_time(path_, error);
-  if (error || fs::file_time_type::clock::now() - written > kAgeMax) return;
   std::ifstream in(path_, std::ios::binary);
   std::string line;
   if (!std::getline(in, line) || line != header) return;
   while (std::getline(in, line)) {
     Entry entry;
-    if (read_line(line, entry)) entries_[entry.table][entry.chunk.number] = std::move(entry);
+    if (!read_line(line, entry)) continue;
+    // One from the future is of an earlier life of the machine.
+    const int64_t age = now_s() - entry.boot_s;
+    if (age >= 0 && age <= std::chrono::seconds(kAgeMax).count())
+      entries_[entry.table][entry.chunk.number] = std::move(entry);
   }
 }
 
@@ -98,7 +102,8 @@ std::vector<CheckJournal::Entry> CheckJournal::finished(size_t table) const {
   return result;
 }
 
-Status CheckJournal::add(const Entry& entry) {
+Status CheckJournal::add(Entry entry) {
+  entry.boot_s = now_s();
   out_ << line_of(entry);
   out_.flush();
   return out_ ? Status() : Status(Error(ErrorCode::IO_ERROR, "cannot write", path_));

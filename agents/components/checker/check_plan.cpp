@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <thread>
 
+#include "agents/components/checker/patience.hpp"
 #include "core/log.hpp"
 
 namespace sluice::agents::checker {
@@ -29,13 +29,11 @@ bool is_about_table(const Error& error) {
   }
 }
 
-CheckPlan::CheckPlan(ComponentContext& context, TablePairs pairs, Endpoint source, bool counts_only,
-                     CheckJournal* journal)
+CheckPlan::CheckPlan(ComponentContext& context, TablePairs pairs, Endpoint source, Options options)
     : context_(context),
       pairs_(std::move(pairs)),
       source_(std::move(source)),
-      counts_only_(counts_only),
-      journal_(journal),
+      options_(options),
       chunk_rows_(kFirstChunkRows),
       tables_(pairs_->size()) {}
 
@@ -44,7 +42,7 @@ Result<std::optional<CheckJob>> CheckPlan::next() {
     const TablePair& pair = (*pairs_)[current_];
     if (!tables_[current_].resumed) resume(current_);
     if (!tables_[current_].planned && !pair.target_missing && !pair.source.columns.empty()) {
-      auto job = plan_patiently(current_);
+      auto job = patiently(context_, "borders of chunks", [&] { return plan_chunk(current_); });
       if (!job.ok()) {
         if (!is_about_table(job.error())) return job.error();
         give_up(current_, job.error());
@@ -66,8 +64,8 @@ Result<std::optional<CheckJob>> CheckPlan::next() {
 void CheckPlan::resume(size_t table) {
   TableState& state = tables_[table];
   state.resumed = true;
-  if (journal_ == nullptr) return;
-  for (const auto& entry : journal_->finished(table)) {
+  if (options_.journal == nullptr) return;
+  for (const auto& entry : options_.journal->finished(table)) {
     // More keys than are kept per chunk mean the chunk as a whole.
     const uint64_t count = entry.outcome == CheckJournal::Outcome::kEqual  ? 0
                            : entry.outcome == CheckJournal::Outcome::kKeys ? entry.keys.size()
@@ -88,7 +86,7 @@ CheckJournal::Outcome CheckPlan::remember(size_t table, const mysql::Chunk& chun
                                           const std::vector<RowKey>& keys) {
   if (difference_count == 0) return CheckJournal::Outcome::kEqual;
   Pending& pending = pending_[table];
-  if (counts_only_ || !(*pairs_)[table].by_key) {
+  if (options_.counts_only || !(*pairs_)[table].by_key) {
     pending.whole = true;
     return CheckJournal::Outcome::kWhole;
   }
@@ -101,21 +99,14 @@ CheckJournal::Outcome CheckPlan::remember(size_t table, const mysql::Chunk& chun
   return CheckJournal::Outcome::kKeys;
 }
 
-// A lost connection is opened again before the whole component starts anew.
-Result<std::optional<CheckJob>> CheckPlan::plan_patiently(size_t table) {
-  constexpr int kAttempts = 5;
-  for (int attempt = 1;; ++attempt) {
-    auto job = plan_chunk(table);
-    if (job.ok() || !job.error().retryable() || attempt == kAttempts || context_.desired().stop()) return job;
-    log::warn("checker", "borders of chunks are asked for again", {{"cause", job.error()}});
-    connection_.reset();
-    std::this_thread::sleep_for(std::chrono::milliseconds(300) * attempt);
-  }
-}
-
 Result<std::optional<CheckJob>> CheckPlan::plan_chunk(size_t table) {
   const TablePair& pair = (*pairs_)[table];
-  if (counts_only_ || !pair.by_key) {
+  if (!options_.counts_only && !pair.by_key && options_.following) {
+    pending_[table].whole = true;
+    tables_[table].planned = true;
+    return std::optional<CheckJob>();
+  }
+  if (options_.counts_only || !pair.by_key) {
     tables_[table].planned = true;
     return std::optional<CheckJob>(CheckJob{table, {}});
   }
@@ -153,7 +144,7 @@ Status CheckPlan::take(const CheckOutcome& outcome) {
   for (const auto& difference : found.differences) entry.keys.push_back(difference.key);
   entry.outcome = remember(table, outcome.job.chunk, found.difference_count, entry.keys);
   if (entry.outcome != CheckJournal::Outcome::kKeys) entry.keys.clear();
-  if (journal_ != nullptr) SLUICE_TRY(journal_->add(entry));
+  if (options_.journal != nullptr) SLUICE_TRY(options_.journal->add(entry));
   const double rows = static_cast<double>(std::max(found.source_rows, found.target_rows));
   if (table == current_ && outcome.seconds > 0 && rows > 0) {
     const double wanted = std::clamp(kChunkSeconds / outcome.seconds, 0.25, 2.0) * rows;

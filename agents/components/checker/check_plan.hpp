@@ -45,8 +45,12 @@ bool is_about_table(const Error& error);
 
 class CheckPlan {
  public:
-  // `journal` may be null.
-  CheckPlan(ComponentContext& context, TablePairs pairs, Endpoint source, bool counts_only, CheckJournal* journal);
+  struct Options {
+    bool counts_only = false;
+    bool following = false;           // tables without a key are left for a hold: two looks at them prove nothing
+    CheckJournal* journal = nullptr;  // may be null
+  };
+  CheckPlan(ComponentContext& context, TablePairs pairs, Endpoint source, Options options);
 
   // The next job; empty when all were handed out.
   Result<std::optional<CheckJob>> next();
@@ -62,7 +66,6 @@ class CheckPlan {
     bool planned = false;
     bool resumed = false;  // what the journal holds was taken over
   };
-  Result<std::optional<CheckJob>> plan_patiently(size_t table);
   Result<std::optional<CheckJob>> plan_chunk(size_t table);
   void give_up(size_t table, const Error& error);
   void resume(size_t table);
@@ -74,8 +77,7 @@ class CheckPlan {
   ComponentContext& context_;
   TablePairs pairs_;
   Endpoint source_;
-  bool counts_only_;
-  CheckJournal* journal_;
+  Options options_;
   std::unique_ptr<mysql::Connection> connection_;
   size_t current_ = 0;
   std::vector<std::string> after_;  // last border of the current table

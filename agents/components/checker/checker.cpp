@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "agents/components/checker/bookkept.hpp"
 #include "agents/components/checker/first_pass_actor.hpp"
+#include "agents/components/checker/patience.hpp"
 #include "agents/components/checker/settle.hpp"
 #include "core/log.hpp"
 #include "engines/mysql/sql_text.hpp"
@@ -11,6 +13,7 @@
 namespace sluice::agents {
 namespace {
 
+using checker::patiently;
 using checker::TablePair;
 using checker::TablePairs;
 using checker::Verdict;
@@ -65,6 +68,10 @@ void show_result(ComponentContext& context, const std::map<size_t, Verdict>& ver
       auto& table = *status.mutable_tables(i);
       table.set_verify(word_of(verdict));
       table.set_differences(verdict.differences);
+      if (verdict.rows > table.rows()) {
+        status.set_rows(status.rows() + verdict.rows - table.rows());
+        table.set_rows(verdict.rows);
+      }
       table.set_finished(true);
       differences += verdict.differences;
       unsettled += verdict.unsettled ? 1 : 0;
@@ -77,37 +84,129 @@ void show_result(ComponentContext& context, const std::map<size_t, Verdict>& ver
   });
 }
 
+// One verification. The tables' verdicts and what to say about them.
+struct Verification {
+  std::map<size_t, Verdict> verdicts;
+  std::vector<std::string> warnings;
+  bool again = false;  // what it reported of a table is void, for the table was copied again
+};
+
+class Verifier {
+ public:
+  explicit Verifier(ComponentContext& context)
+      : context_(context), counts_only_(context.spec().verify_mode() == "counts") {
+    const auto& spec = context.spec();
+    endpoints_ = {net::from_proto(spec.source()), net::from_proto(spec.target()), context.lease(),
+                  spec.with_incremental()};
+    const auto ended = [&context] { return context.desired().stop() || !context.lease()->check().ok(); };
+    endpoints_.source_watch =
+        std::make_shared<checker::ServerWatch>(endpoints_.source, ended, checker::ServerWatch::Times{});
+    endpoints_.target_watch =
+        std::make_shared<checker::ServerWatch>(endpoints_.target, ended, checker::ServerWatch::Times{});
+  }
+
+  Status run() {
+    constexpr int kRoundsMax = 3;
+    for (int round = 1;; ++round) {
+      SLUICE_ASSIGN(auto report, checker::DifferenceReport::create(context_.boot().data_dir()));
+      SLUICE_ASSIGN(auto result, verify(report, round == kRoundsMax));
+      if (result.again) continue;
+      SLUICE_TRY(report.finish());
+      for (const auto& pair : *pairs_) add_virtual_columns(pair, result.warnings);
+      show_result(context_, result.verdicts, result.warnings, report);
+      return {};
+    }
+  }
+
+ private:
+  static void add_virtual_columns(const TablePair& pair, std::vector<std::string>& warnings) {
+    if (pair.virtual_columns.empty()) return;
+    std::string names;
+    for (const auto& name : pair.virtual_columns) names += (names.empty() ? "" : ", ") + name;
+    warnings.push_back("virtual columns are computed when they are read and are not compared: " +
+                       pair.source_name.to_string() + " (" + names + ")");
+  }
+
+  Result<Verification> verify(checker::DifferenceReport& report, bool last) {
+    SLUICE_ASSIGN(auto bookkept, look());  // before the definitions
+    SLUICE_ASSIGN(pairs_, patiently(context_, "definitions", [&] { return read_tables(context_, endpoints_); }));
+    show_tables(context_, *pairs_);
+    SLUICE_ASSIGN(auto journal, checker::CheckJournal::open(context_.boot().data_dir(), *pairs_, counts_only_,
+                                                            copies_of(bookkept, *pairs_)));
+    checker::FirstPass pass{.pairs = pairs_, .endpoints = endpoints_, .counts_only = counts_only_, .journal = &journal};
+    pass.comparers = context_.spec().readers() == 0 ? kComparers : context_.spec().readers();
+    SLUICE_ASSIGN(auto pending, checker::run_first_pass(context_, pass));
+    Verification result;
+    SLUICE_TRY(settle(std::move(pending), true, report, result));
+    SLUICE_TRY(settle_voided(std::move(bookkept), last, report, result));
+    journal.remove();  // what is verified again is looked at again
+    return result;
+  }
+
+  Result<checker::Bookkept> look() {
+    return patiently(context_, "bookkeeping", [&] { return checker::read_bookkept(context_, endpoints_); });
+  }
+
+  Status settle(checker::PendingTables pending, bool first, checker::DifferenceReport& report, Verification& result) {
+    const auto& spec = context_.spec();
+    checker::Settler settler(context_, pairs_, endpoints_,
+                             {.with_incremental = spec.with_incremental(),
+                              .counts_only = counts_only_,
+                              .missing_objects = first,
+                              .memory_bytes = spec.memory_bytes() == 0 ? kMemoryBytes : spec.memory_bytes()},
+                             std::move(pending), report);
+    SLUICE_TRY(settler.run());
+    for (const auto& [table, verdict] : settler.verdicts()) {
+      Verdict& merged = result.verdicts[table];
+      merged.differences += verdict.differences;
+      merged.unsettled = merged.unsettled || verdict.unsettled;
+      merged.skipped = merged.skipped || verdict.skipped;
+      merged.rows = std::max(merged.rows, verdict.rows);
+    }
+    result.warnings.insert(result.warnings.end(), settler.warnings().begin(), settler.warnings().end());
+    return {};
+  }
+
+  // A table that was copied again after it was compared is compared again, and so are rows that conflicts left alone.
+  Status settle_voided(checker::Bookkept before, bool last, checker::DifferenceReport& report, Verification& result) {
+    constexpr int kRoundsMax = 5;
+    for (int round = 1;; ++round) {
+      SLUICE_ASSIGN(auto now, look());
+      SLUICE_ASSIGN(auto pending, patiently(context_, "what was copied again",
+                                            [&] { return checker::voided(endpoints_, *pairs_, before, now); }));
+      if (pending.empty()) return {};
+      const bool reported = std::any_of(pending.begin(), pending.end(), [&](const auto& entry) {
+        return result.verdicts.count(entry.first) > 0 && result.verdicts.at(entry.first).differences > 0;
+      });
+      log::info("checker", "tables were copied again, or rows left as they were", {{"tables", pending.size()}});
+      if (reported && !last) {
+        result.again = true;
+        return {};
+      }
+      if (reported || round == kRoundsMax) {
+        for (const auto& [table, open] : pending) result.verdicts[table].unsettled = true;
+        return {};
+      }
+      for (const auto& [table, open] : pending) result.verdicts.erase(table);
+      SLUICE_TRY(settle(std::move(pending), false, report, result));
+      before = std::move(now);
+    }
+  }
+
+  ComponentContext& context_;
+  const bool counts_only_;
+  checker::SideEndpoints endpoints_;
+  TablePairs pairs_;
+};
+
 }  // namespace
 
 Status run_checker(ComponentContext& context) {
-  const auto& spec = context.spec();
-  if (!spec.verify_mode().empty() && spec.verify_mode() != "full" && spec.verify_mode() != "counts") {
-    return Error(ErrorCode::INVALID_ARGUMENT, "verify_mode is full or counts, not " + spec.verify_mode());
+  const auto& mode = context.spec().verify_mode();
+  if (!mode.empty() && mode != "full" && mode != "counts") {
+    return Error(ErrorCode::INVALID_ARGUMENT, "verify_mode is full or counts, not " + mode);
   }
-  const bool counts_only = spec.verify_mode() == "counts";
-  const checker::SideEndpoints endpoints{net::from_proto(spec.source()), net::from_proto(spec.target()),
-                                         context.lease()};
-  SLUICE_ASSIGN(const auto pairs, read_tables(context, endpoints));
-  show_tables(context, *pairs);
-  SLUICE_ASSIGN(auto report, checker::DifferenceReport::create(context.boot().data_dir()));
-
-  SLUICE_ASSIGN(auto journal, checker::CheckJournal::open(context.boot().data_dir(), *pairs, counts_only));
-  checker::FirstPass pass{.pairs = pairs, .endpoints = endpoints, .counts_only = counts_only, .journal = &journal};
-  pass.comparers = spec.readers() == 0 ? kComparers : spec.readers();
-  pass.rows_per_second = spec.throttle_rows_per_second();
-  SLUICE_ASSIGN(auto pending, checker::run_first_pass(context, pass));
-
-  checker::Settler settler(context, pairs, endpoints,
-                           {.with_incremental = spec.with_incremental(),
-                            .counts_only = counts_only,
-                            .memory_bytes = spec.memory_bytes() == 0 ? kMemoryBytes : spec.memory_bytes()},
-                           std::move(pending), report);
-  SLUICE_TRY(settler.run());
-  const auto& verdicts = settler.verdicts();
-  SLUICE_TRY(report.finish());
-  journal.remove();  // what is verified again is looked at again
-  show_result(context, verdicts, settler.warnings(), report);
-  return {};
+  return Verifier(context).run();
 }
 
 }  // namespace sluice::agents

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "engines/mysql/positions.hpp"
 #include "engines/mysql/sql_text.hpp"
 
 namespace sluice::agents::checker {
@@ -28,27 +29,27 @@ RowKey split(const std::string& text) {
   return key;
 }
 
-// Finds out which rows differ: the source's digests are kept, the target's pass by.
+// Finds out which rows differ: the target's digests are kept, the source's pass by.
 class RowJoin {
  public:
   explicit RowJoin(size_t differences_max) : max_(differences_max) {}
 
-  Status add_source(const RowKey& key, std::string_view digest) {
-    source_[joined(key)] = digest;
+  Status add_target(const RowKey& key, std::string_view digest) {
+    target_[joined(key)] = digest;
     return {};
   }
-  Status add_target(const RowKey& key, std::string_view digest) {
-    const auto found = source_.find(joined(key));
-    if (found == source_.end()) {
-      note(DifferenceKind::kExtra, key);
+  Status add_source(const RowKey& key, std::string_view digest) {
+    const auto found = target_.find(joined(key));
+    if (found == target_.end()) {
+      note(DifferenceKind::kMissing, key);
       return {};
     }
     if (found->second != digest) note(DifferenceKind::kDifferent, key);
-    source_.erase(found);
+    target_.erase(found);
     return {};
   }
   ChunkComparison finish() {
-    for (const auto& [key, digest] : source_) note(DifferenceKind::kMissing, split(key));
+    for (const auto& [key, digest] : target_) note(DifferenceKind::kExtra, split(key));
     return std::move(result_);
   }
 
@@ -58,7 +59,7 @@ class RowJoin {
     if (result_.differences.size() < max_) result_.differences.push_back({kind, std::move(key)});
   }
   const size_t max_;
-  std::unordered_map<std::string, std::string> source_;
+  std::unordered_map<std::string, std::string> target_;
   ChunkComparison result_;
 };
 
@@ -103,32 +104,50 @@ void add_surpluses(const std::vector<uint64_t>& source, const std::vector<uint64
 
 Result<Sides> open_sides(const SideEndpoints& endpoints) {
   SLUICE_TRY(endpoints.lease->check());
-  // A digest sends nothing until it is finished, so the socket may be silent for long.
-  const mysql::ConnectOptions options{.io_timeout = std::chrono::minutes(10), .application = "sluice checker"};
+  // A digest sends nothing until it is finished. Where the server is watched, only this limit ends one that never ends.
+  const auto options = [](bool watched) {
+    return mysql::ConnectOptions{.io_timeout = watched ? std::chrono::hours(24) : std::chrono::minutes(10),
+                                 .application = "sluice checker"};
+  };
+  SLUICE_ASSIGN(auto source, mysql::Connection::open(endpoints.source, options(endpoints.source_watch != nullptr)));
+  SLUICE_ASSIGN(auto target, mysql::Connection::open(endpoints.target, options(endpoints.target_watch != nullptr)));
   Sides sides;
-  SLUICE_ASSIGN(sides.source, mysql::Connection::open(endpoints.source, options));
-  SLUICE_ASSIGN(sides.target, mysql::Connection::open(endpoints.target, options));
-  sides.method = mysql::choose_method(sides.source->version(), sides.target->version());
+  sides.method = mysql::choose_method(source->version(), target->version());
+  sides.source = WatchedConnection(std::move(source), endpoints.source_watch);
+  sides.target = WatchedConnection(std::move(target), endpoints.target_watch);
+  sides.following = endpoints.following;
   return sides;
 }
 
+namespace {
+
+// Before the source is read, when the target has been.
+Status let_source_catch_up(Sides& sides) {
+  if (!sides.following) return {};
+  return mysql::wait_until_visible(*sides.source, std::chrono::seconds(10));
+}
+
+}  // namespace
+
 Result<ChunkComparison> compare_chunk(Sides& sides, const TablePair& pair, const mysql::Chunk& chunk,
                                       size_t differences_max) {
-  SLUICE_ASSIGN(const auto source,
-                mysql::digest_chunk(*sides.source, pair.source, chunk, sides.method, pair.source_converted));
   SLUICE_ASSIGN(const auto target,
                 mysql::digest_chunk(*sides.target, pair.target, chunk, sides.method, pair.target_converted));
+  SLUICE_TRY(let_source_catch_up(sides));
+  SLUICE_ASSIGN(const auto source,
+                mysql::digest_chunk(*sides.source, pair.source, chunk, sides.method, pair.source_converted));
   ChunkComparison result;
   if (source != target) {
     RowJoin join(differences_max);
     SLUICE_TRY(mysql::digest_rows(
-        *sides.source, pair.source, chunk, sides.method,
-        [&](const RowKey& key, std::string_view digest) { return join.add_source(key, digest); },
-        pair.source_converted));
-    SLUICE_TRY(mysql::digest_rows(
         *sides.target, pair.target, chunk, sides.method,
         [&](const RowKey& key, std::string_view digest) { return join.add_target(key, digest); },
         pair.target_converted));
+    SLUICE_TRY(let_source_catch_up(sides));
+    SLUICE_TRY(mysql::digest_rows(
+        *sides.source, pair.source, chunk, sides.method,
+        [&](const RowKey& key, std::string_view digest) { return join.add_source(key, digest); },
+        pair.source_converted));
     result = join.finish();
   }
   result.source_rows = source.rows;
@@ -136,27 +155,44 @@ Result<ChunkComparison> compare_chunk(Sides& sides, const TablePair& pair, const
   return result;
 }
 
+Status add_keys_where(Sides& sides, const TablePair& pair, const std::string& condition, std::set<RowKey>& keys) {
+  const auto read = [&](mysql::Connection& connection, const TableSchema& schema) {
+    return mysql::scan_where(connection, schema, condition, [&](std::span<const ValueView> row) -> Status {
+      RowKey key;
+      for (const KeyPart& part : schema.row_key()->parts)
+        mysql::append_literal(key.emplace_back(), schema.columns[part.column], row[part.column]);
+      keys.insert(std::move(key));
+      return {};
+    });
+  };
+  if (!pair.by_key) return Error(ErrorCode::INTERNAL, "the table is not compared by key", pair.source_name.to_string());
+  SLUICE_TRY(read(*sides.source, pair.source));
+  return read(*sides.target, pair.target);
+}
+
 Result<ChunkComparison> compare_keys(Sides& sides, const TablePair& pair, const std::set<RowKey>& keys) {
   const std::vector<RowKey> list(keys.begin(), keys.end());
   RowJoin join(list.size() * 2);
   SLUICE_TRY(mysql::digest_keys(
-      *sides.source, pair.source, list, sides.method,
-      [&](const RowKey& key, std::string_view digest) { return join.add_source(key, digest); }, pair.source_converted));
+      *sides.target, pair.target, list, sides.method,
+      [&](const RowKey& key, std::string_view digest) { return join.add_target(key, digest); }, pair.target_converted));
+  SLUICE_TRY(let_source_catch_up(sides));
   // Under a collation that folds case two of the keys may find the same row.
   std::set<std::string> seen;
   SLUICE_TRY(mysql::digest_keys(
-      *sides.target, pair.target, list, sides.method,
+      *sides.source, pair.source, list, sides.method,
       [&](const RowKey& key, std::string_view digest) {
-        return seen.insert(joined(key)).second ? join.add_target(key, digest) : Status();
+        return seen.insert(joined(key)).second ? join.add_source(key, digest) : Status();
       },
-      pair.target_converted));
+      pair.source_converted));
   return join.finish();
 }
 
 Result<ChunkComparison> compare_counts(Sides& sides, const TablePair& pair) {
   ChunkComparison result;
-  SLUICE_ASSIGN(result.source_rows, count_rows(*sides.source, pair.source));
   SLUICE_ASSIGN(result.target_rows, count_rows(*sides.target, pair.target));
+  SLUICE_TRY(let_source_catch_up(sides));
+  SLUICE_ASSIGN(result.source_rows, count_rows(*sides.source, pair.source));
   result.difference_count =
       std::max(result.source_rows, result.target_rows) - std::min(result.source_rows, result.target_rows);
   return result;

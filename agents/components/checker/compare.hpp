@@ -1,5 +1,8 @@
 // Comparing parts of one table on two servers. Functions run on the two connections that they are given and block.
-// Memory is bounded by the chunk on the source and by the limits that are passed.
+// Memory is bounded by the chunk on the target and by the limits that are passed.
+//
+// The target is read first, then the source when it shows everything that the target can have been sent: an equality
+// that is found so stays one, however the rows move (exactness.md section 7).
 #pragma once
 
 #include <cstdint>
@@ -8,8 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "agents/components/checker/server_watch.hpp"
 #include "agents/components/checker/table_pair.hpp"
 #include "core/lease.hpp"
+#include "core/position.hpp"
 #include "engines/mysql/connection.hpp"
 #include "engines/mysql/digest.hpp"
 #include "engines/mysql/scan.hpp"
@@ -20,12 +25,16 @@ using RowKey = std::vector<std::string>;  // literals of the row key's columns
 
 // The two servers as one thread sees them.
 struct Sides {
-  std::unique_ptr<mysql::Connection> source, target;
+  WatchedConnection source, target;
   mysql::DigestMethod method = mysql::DigestMethod::kSha1Sum;
+  bool following = false;  // the target follows the source: it is read first
+  Position held_at;        // both are snapshots of this position
 };
 struct SideEndpoints {
   Endpoint source, target;
   std::shared_ptr<Lease> lease;
+  bool following = false;
+  std::shared_ptr<ServerWatch> source_watch, target_watch;  // without them a statement may be silent for minutes only
 };
 Result<Sides> open_sides(const SideEndpoints& endpoints);
 
@@ -44,6 +53,8 @@ struct ChunkComparison {
 
 // Digests the chunk on both sides; rows are looked at only when the digests differ.
 Result<ChunkComparison> compare_chunk(Sides&, const TablePair&, const mysql::Chunk&, size_t differences_max);
+// The keys of the rows that satisfy this condition on either side.
+Status add_keys_where(Sides&, const TablePair&, const std::string& condition, std::set<RowKey>& keys);
 // Compares the rows with these keys.
 Result<ChunkComparison> compare_keys(Sides&, const TablePair&, const std::set<RowKey>& keys);
 // Only the numbers of rows.

@@ -7,9 +7,9 @@
 
 #include <chrono>
 #include <future>
-#include <thread>
 
 #include "agents/actors.hpp"
+#include "agents/components/checker/patience.hpp"
 #include "core/log.hpp"
 
 namespace sluice::agents::checker {
@@ -38,7 +38,7 @@ struct comparer_state {
     return compare_chunk(*sides, pair, job.chunk, kKeysPerChunk);
   }
 
-  // Here only whether a table without a key is equal; which rows differ is found out at a hold.
+  // Here only whether a table without a key is equal; which rows differ is found out later.
   static Result<ChunkComparison> compare_whole(Sides& sides, const TablePair& pair) {
     SLUICE_ASSIGN(const auto source,
                   mysql::digest_chunk(*sides.source, pair.source, {}, sides.method, pair.source_converted));
@@ -52,37 +52,22 @@ struct comparer_state {
   }
 
   CheckOutcome run(const CheckJob& job) {
-    constexpr int kAttempts = 5;
     CheckOutcome outcome;
     outcome.job = job;
-    for (int attempt = 1;; ++attempt) {
+    auto result = patiently(*context, "a comparison", [&] {
       const auto start = Clock::now();
-      auto result = compare_once(job);
+      auto attempt = compare_once(job);
       outcome.seconds = seconds_since(start);
-      if (result.ok()) {
-        outcome.comparison = std::move(*result);
-        break;
-      }
-      sides.reset();
-      if (!result.error().retryable() || attempt == kAttempts || context->desired().stop()) {
-        outcome.error = result.error();
-        return outcome;
-      }
-      log::warn("checker", "a comparison is tried again", {{"cause", result.error()}});
-      std::this_thread::sleep_for(std::chrono::milliseconds(300) * attempt);
+      if (!attempt.ok()) sides.reset();
+      return attempt;
+    });
+    if (result.ok()) {
+      outcome.comparison = std::move(*result);
+      (void)pace(*context, outcome.comparison.source_rows, outcome.seconds, pass.comparers);  // the planner sees a stop
+    } else {
+      outcome.error = result.error();
     }
-    throttle(outcome);
     return outcome;
-  }
-
-  void throttle(const CheckOutcome& outcome) const {
-    if (pass.rows_per_second == 0) return;
-    const double rate = static_cast<double>(pass.rows_per_second) / pass.comparers;
-    const double due = static_cast<double>(outcome.comparison.source_rows) / rate - outcome.seconds;
-    for (const auto until = Clock::now() + std::chrono::duration<double>(due);
-         Clock::now() < until && !context->desired().stop();) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
   }
 };
 
@@ -146,8 +131,10 @@ check_comparer_actor::behavior_type comparer(check_comparer_actor::stateful_poin
 check_planner_actor::behavior_type planner(check_planner_actor::stateful_pointer<planner_state> self,
                                            ComponentContext* context, FirstPass pass,
                                            std::shared_ptr<std::promise<Result<PendingTables>>> done) {
-  self->state.plan =
-      std::make_unique<CheckPlan>(*context, pass.pairs, pass.endpoints.source, pass.counts_only, pass.journal);
+  self->state.plan = std::make_unique<CheckPlan>(
+      *context, pass.pairs, pass.endpoints.source,
+      CheckPlan::Options{
+          .counts_only = pass.counts_only, .following = pass.endpoints.following, .journal = pass.journal});
   self->state.done = std::move(done);
   self->state.context = context;
   self->state.comparers = pass.comparers;

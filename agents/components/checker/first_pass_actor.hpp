@@ -11,7 +11,6 @@ struct FirstPass {
   TablePairs pairs;
   SideEndpoints endpoints;
   uint32_t comparers = 4;
-  uint64_t rows_per_second = 0;  // of all comparers together; 0: no limit
   bool counts_only = false;
   CheckJournal* journal = nullptr;  // used by the planner only
 };

@@ -85,18 +85,6 @@ Status open_target_snapshot(mysql::Connection& target) {
 
 }  // namespace
 
-Status wait_for(ComponentContext& context, std::chrono::milliseconds time) {
-  const auto deadline = SteadyClock::now() + time;
-  for (;;) {
-    SLUICE_TRY(context.lease()->check());
-    const auto desired = context.desired();
-    if (desired.stop()) return Error(ErrorCode::CANCELLED, "a stop was desired");
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - SteadyClock::now());
-    if (left.count() <= 0) return {};
-    context.wait_desired(desired.revision(), std::min(left, std::chrono::milliseconds(200)));
-  }
-}
-
 Result<Sides> open_hold(ComponentContext& context, const SideEndpoints& endpoints, const HoldTimes& times) {
   SLUICE_ASSIGN(auto sides, open_sides(endpoints));  // before the pause, to keep it short
   Wish wish(context);
@@ -107,7 +95,14 @@ Result<Sides> open_hold(ComponentContext& context, const SideEndpoints& endpoint
   SLUICE_TRY(open_target_snapshot(*sides.target));
   SLUICE_TRY(wish.still_held(times.whole));
   log::info("checker", "source and target are compared at one position", {{"position", position.to_string()}});
+  sides.following = false;
+  sides.held_at = position;
   return sides;
+}
+
+Result<bool> is_held(Sides& sides) {
+  SLUICE_ASSIGN(const auto end, mysql::end_position(*sides.source));
+  return reached(sides.held_at, end);
 }
 
 }  // namespace sluice::agents::checker

@@ -6,12 +6,10 @@
 #pragma once
 
 #include "agents/components/checker/compare.hpp"
+#include "agents/components/checker/patience.hpp"
 #include "agents/components/runtime/component.hpp"
 
 namespace sluice::agents::checker {
-
-// Waits; CANCELLED when a stop is desired, LEASE_EXPIRED when the lease is over.
-Status wait_for(ComponentContext& context, std::chrono::milliseconds time);
 
 struct HoldTimes {
   std::chrono::milliseconds pause{20'000};  // until Incr-Sync has paused
@@ -22,6 +20,10 @@ struct HoldTimes {
 
 // Two connections inside snapshots of the same position. TIMED_OUT: Incr-Sync did not answer in time; XA_PENDING:
 // prepared transactions; both mean that nothing was compared.
+// Tables in engines without snapshots are not held on the source: see is_held.
 Result<Sides> open_hold(ComponentContext& context, const SideEndpoints& endpoints, const HoldTimes& times = {});
+// Whether nothing was logged on the source since the hold, so that what was read of a table without snapshots is what
+// it held at the hold's position.
+Result<bool> is_held(Sides& sides);
 
 }  // namespace sluice::agents::checker

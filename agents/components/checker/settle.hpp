@@ -18,6 +18,7 @@ struct Verdict {
   uint64_t differences = 0;  // rows
   bool unsettled = false;
   bool skipped = false;  // the table is gone
+  uint64_t rows = 0;     // of the source, when the table was compared as a whole
 };
 
 class Settler {
@@ -25,6 +26,7 @@ class Settler {
   struct Options {
     bool with_incremental = true;
     bool counts_only = false;
+    bool missing_objects = true;  // what the target lacks is open as well
     uint64_t memory_bytes = 0;
     HoldTimes hold;
     int holds_max = 6;
@@ -41,6 +43,8 @@ class Settler {
 
  private:
   Status run_rounds();
+  template <class Compare>
+  auto paced(uint64_t rows, Compare compare) -> decltype(compare());
   Result<bool> run_round();  // whether fewer rows are open than before
   Status compare_again(Sides& sides, const TablePair& pair, Pending& pending);
   Status run_final();

@@ -21,6 +21,14 @@ bool has_charset(const Column& column) {
   return column.is_character() || column.type == ColumnType::kEnum || column.type == ColumnType::kSet;
 }
 
+bool is_indexed(const TableSchema& schema, const Column& column) {
+  return std::any_of(schema.keys.begin(), schema.keys.end(), [&](const Key& key) {
+    return std::any_of(key.parts.begin(), key.parts.end(), [&](const KeyPart& part) {
+      return part.column != KeyPart::kExpression && schema.columns[part.column].name == column.name;
+    });
+  });
+}
+
 // Bytes are compared where they mean the same on both sides, else characters.
 bool needs_conversion(const Column& source, const Column& target) {
   if (!has_charset(source) || !has_charset(target)) return false;
@@ -31,7 +39,7 @@ bool needs_conversion(const Column& source, const Column& target) {
 // The index that holds the row key on the target; without one the server has to search.
 std::string index_name(const TableSchema& target, const std::vector<std::string>& columns) {
   for (const Key& key : target.keys) {
-    if (key.parts.size() < columns.size()) continue;
+    if (key.parts.size() < columns.size() || key.hash || key.ignored) continue;
     bool matches = true;
     for (size_t i = 0; matches && i < columns.size(); ++i) {
       const KeyPart& part = key.parts[i];
@@ -43,14 +51,15 @@ std::string index_name(const TableSchema& target, const std::vector<std::string>
   return {};
 }
 
-// Gives both sides the source's row key, when both have its columns and order them alike.
+// Gives both sides the source's range key, when both have its columns and order them alike.
 void set_key(TablePair& pair, const TableSchema& source, const TableSchema& target) {
-  const Key* key = source.row_key();
+  const Key* key = source.range_key();
   if (key == nullptr) return;
-  Key source_key{key->name, true, true, {}}, target_key{{}, true, true, {}};
+  Key source_key, target_key;
+  source_key.name = key->name;
+  source_key.unique = source_key.primary = target_key.unique = target_key.primary = true;
   std::vector<std::string> names;
   for (const KeyPart& part : key->parts) {
-    if (part.column == KeyPart::kExpression) return;
     const int at = pair.source.column_index(source.columns[part.column].name);
     if (at < 0) return;
     const Column& a = pair.source.columns[static_cast<size_t>(at)];
@@ -78,7 +87,12 @@ TablePair make_pair(const TableName& source_name, const TableName& target_name, 
   pair.target.database = target_name.database;
   pair.target.name = target_name.table;
   pair.target_missing = target == nullptr;
+  pair.has_snapshots = mysql::is_transactional(source.engine);
   for (const Column& column : source.columns) {
+    if (column.is_virtual && !is_indexed(source, column)) {
+      pair.virtual_columns.push_back(column.name);
+      continue;
+    }
     const Column* other = target == nullptr ? nullptr : find_column(*target, column.name);
     if (other == nullptr) {
       if (target != nullptr) pair.missing_columns.push_back(column.name);

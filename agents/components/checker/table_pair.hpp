@@ -19,6 +19,10 @@ struct TablePair {
   uint64_t rows_estimated = 0;
   bool target_missing = false;
   std::vector<std::string> missing_columns;  // of the source, that the target does not have
+  // Virtual columns that no index keeps: they are computed when they are read, from columns that are compared, and may
+  // be other at each look (NOW()) or raise warnings. Left out.
+  std::vector<std::string> virtual_columns;
+  bool has_snapshots = true;  // of the source's engine
   // Only what is compared: the columns of both sides, in the same order, and the source's row key if rows are compared
   // by key. Names are those of each side.
   TableSchema source, target;

@@ -1,0 +1,68 @@
+// ServerWatch: lets a statement be silent for as long as its server is alive. A digest of a whole table sends nothing
+// until it is finished, and no time-out on its socket could tell it from a server that is frozen. So another session
+// asks the server now and then; when it gets no answer for a minute, or the component has to end, the watched
+// connections are ended, and the statements on them fail with CONNECTION_LOST.
+//
+// One per server and process, with a thread of its own; watch() and the connections' owners: any thread.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "engines/mysql/connection.hpp"
+
+namespace sluice::agents::checker {
+
+class ServerWatch {
+ public:
+  struct Times {
+    std::chrono::milliseconds between{10'000};  // questions
+    std::chrono::milliseconds silence{60'000};  // without an answer
+  };
+  // `ended` tells, at any time, that no statement is wanted any more.
+  ServerWatch(Endpoint endpoint, std::function<bool()> ended, Times times);
+  ~ServerWatch();
+  ServerWatch(const ServerWatch&) = delete;
+
+  void add(mysql::Connection* connection);
+  void remove(mysql::Connection* connection);  // before it is destroyed
+
+ private:
+  void run();
+  bool answers();
+  void end_all();
+  const Endpoint endpoint_;
+  const std::function<bool()> ended_;
+  const Times times_;
+  std::unique_ptr<mysql::Connection> connection_;  // the thread's
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::set<mysql::Connection*> watched_;
+  bool closing_ = false;
+  std::thread thread_;
+};
+
+// A connection that is watched while it lives.
+class WatchedConnection {
+ public:
+  WatchedConnection() = default;
+  WatchedConnection(std::unique_ptr<mysql::Connection> connection, std::shared_ptr<ServerWatch> watch);
+  ~WatchedConnection() { reset(); }
+  WatchedConnection(WatchedConnection&& other) noexcept = default;
+  WatchedConnection& operator=(WatchedConnection&& other) noexcept;
+
+  mysql::Connection* operator->() const { return connection_.get(); }
+  mysql::Connection& operator*() const { return *connection_; }
+
+ private:
+  void reset();
+  std::unique_ptr<mysql::Connection> connection_;
+  std::shared_ptr<ServerWatch> watch_;
+};
+
+}  // namespace sluice::agents::checker
