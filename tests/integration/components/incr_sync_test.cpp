@@ -357,5 +357,27 @@ TEST_F(IncrSyncTest, EmptyEnumsStayWhatTheyAre) {
   EXPECT_EQ(target_server().query_value("SELECT GROUP_CONCAT(e + 0) FROM app.keyless WHERE n = 9"), "0");
 }
 
+// A statement that waits on the target for ever does not keep the component from its end; the next one finds out.
+TEST_F(IncrSyncTest, AStopEndsAStatementThatWaits) {
+  both("CREATE TABLE app.t (id INT PRIMARY KEY)");
+  start_store();
+  start_incr();
+  auto lock = std::move(mysql::Connection::open(target_server().endpoint(), {})).value();
+  ASSERT_TRUE(lock->exec("LOCK TABLES app.t WRITE").ok());
+  source("ALTER TABLE t ADD COLUMN v INT; INSERT INTO t VALUES (1, 1)");
+  ASSERT_TRUE(wait_until([] {
+    return target_server().query_value(
+               "SELECT COUNT(*) FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND info LIKE '%ALTER "
+               "TABLE%'") == "1";
+  }));
+  incr_->component().desire([](ComponentDesired& desired) { desired.set_stop(true); });
+  ASSERT_TRUE(wait_until([&] { return incr_->over(); }, 60s));
+  EXPECT_TRUE(incr_->join().ok());
+  ASSERT_TRUE(lock->exec("UNLOCK TABLES").ok());
+  start_incr(2);
+  drain();
+  expect_equal();
+}
+
 }  // namespace
 }  // namespace sluice::agents
