@@ -30,6 +30,11 @@ std::shared_ptr<spdlog::logger>& current() {
   return *logger;
 }
 
+std::shared_ptr<const Tap>& tap() {
+  static auto* current = new std::shared_ptr<const Tap>();
+  return *current;
+}
+
 bool is_plain(std::string_view value) {
   if (value.empty()) return false;
   for (const char c : value)
@@ -66,6 +71,10 @@ void init(const Options& options) {
   }
 }
 
+void set_tap(Tap next) {
+  std::atomic_store(&tap(), next ? std::make_shared<const Tap>(std::move(next)) : std::shared_ptr<const Tap>());
+}
+
 void write(Level level, std::string_view component, std::string_view message, std::initializer_list<Field> fields) {
   auto logger = std::atomic_load(&current());
   const auto spd_level = static_cast<spdlog::level::level_enum>(static_cast<int>(level) + 1);
@@ -77,6 +86,8 @@ void write(Level level, std::string_view component, std::string_view message, st
     append_value(line, field.value);
   }
   logger->log(spd_level, spdlog::string_view_t(line.data(), line.size()));
+  if (level < Level::kWarn) return;
+  if (auto looks = std::atomic_load(&tap())) (*looks)(level, line);
 }
 
 }  // namespace sluice::log

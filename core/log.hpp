@@ -5,6 +5,7 @@
 #pragma once
 
 #include <concepts>
+#include <functional>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -34,6 +35,11 @@ struct Options {
   int files_max = 5;
   Level level = Level::kInfo;
 };
+
+// Sees every line of kWarn and above as it is written, without time and level. Called on the thread that logs; must not
+// block, throw or log. Empty: nobody looks.
+using Tap = std::function<void(Level level, const std::string& line)>;
+void set_tap(Tap tap);
 
 void init(const Options& options);  // once per process; before it, lines go to stderr at kWarn
 void write(Level level, std::string_view component, std::string_view message, std::initializer_list<Field> fields = {});

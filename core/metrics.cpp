@@ -39,6 +39,26 @@ Histogram histogram(const std::string& name, const std::string& help, const std:
   return Histogram(&prometheus::BuildHistogram().Name(name).Help(help).Register(registry()).Add(labels, bounds));
 }
 
+void remove_gauge(const std::string& name, const std::string& help, const Labels& labels) {
+  auto& family = prometheus::BuildGauge().Name(name).Help(help).Register(registry());
+  family.Remove(&family.Add(labels));
+}
+
+std::vector<Sample> samples(size_t max) {
+  std::vector<Sample> result;
+  for (const auto& family : registry().Collect()) {
+    const bool counter = family.type == prometheus::MetricType::Counter;
+    if (!counter && family.type != prometheus::MetricType::Gauge) continue;
+    for (const auto& metric : family.metric) {
+      if (result.size() == max) return result;
+      Sample& sample = result.emplace_back(Sample{family.name, {}, 0, counter});
+      for (const auto& label : metric.label) sample.labels[label.name] = label.value;
+      sample.value = counter ? metric.counter.value : metric.gauge.value;
+    }
+  }
+  return result;
+}
+
 std::string exposition() {
   std::ostringstream out;
   prometheus::TextSerializer().Serialize(out, registry().Collect());

@@ -1,7 +1,8 @@
 // Metrics: counters, gauges and histograms with labels, in one registry per process, written as Prometheus text.
 // Thread safe. A handle is found once and kept: finding costs a lock and a map lookup, using it an atomic operation.
-// Handles stay valid for the life of the process. Names are `sluice_<area>_<what>_<unit>`; counters end in `_total`.
-// Labels come from bounded sets (components, tables, nodes), never from data.
+// Handles stay valid for the life of the process, or until the gauge is removed. Names are
+// `sluice_<area>_<what>_<unit>`; counters end in `_total`. Labels come from bounded sets (components, tables, nodes),
+// never from data.
 #pragma once
 
 #include <map>
@@ -51,6 +52,17 @@ Gauge gauge(const std::string& name, const std::string& help, const Labels& labe
 // `bounds`: upper bounds of the buckets, ascending; the first use of name and labels decides.
 Histogram histogram(const std::string& name, const std::string& help, const std::vector<double>& bounds,
                     const Labels& labels = {});
+
+// For what is gone, a deleted project for example. Handles of this gauge must not be used any more.
+void remove_gauge(const std::string& name, const std::string& help, const Labels& labels);
+
+struct Sample {
+  std::string name;
+  Labels labels;
+  double value = 0;
+  bool counter = false;  // else a gauge
+};
+std::vector<Sample> samples(size_t max);  // counters and gauges, the first `max` in the order of their registration
 
 inline constexpr const char* kExpositionType = "text/plain; version=0.0.4; charset=utf-8";
 std::string exposition();  // everything, in the text format that Prometheus reads

@@ -1,4 +1,4 @@
-// Conversions between core values and their protocol messages.
+// Conversions between core values and their protocol messages. Pure functions: any thread.
 #pragma once
 
 #include "core/endpoint.hpp"
