@@ -7,15 +7,20 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <optional>
 #include <random>
 
 #include "agents/supervisor/agent.hpp"
+#include "agents/supervisor/component_metrics.hpp"
+#include "agents/supervisor/folder_bin.hpp"
 #include "agents/supervisor/node_load.hpp"
 #include "agents/supervisor/supervisor_actor.hpp"
 #include "core/core_files.hpp"
 #include "core/file.hpp"
-#include "core/log.hpp"
+#include "core/log_relay.hpp"
+#include "core/metrics.hpp"
 #include "core/net/http_server.hpp"
+#include "core/net/listen_address.hpp"
 #include "core/version.hpp"
 
 namespace sluice::agents {
@@ -44,29 +49,6 @@ Result<std::string> keep_node_id(const std::string& data_dir, const std::string&
   return id;
 }
 
-struct Listen {
-  std::string host = "127.0.0.1";
-  int port = -1;  // of the health page; -1: none
-};
-
-Status check_loopback(const std::string& host) {
-  if (host == "localhost" || host == "::1" || host.starts_with("127.")) return {};
-  return Error(ErrorCode::UNSUPPORTED, "an agent listens on loopback only, as long as it has no TLS", host);
-}
-
-Result<Listen> parse_listen(const std::string& text) {
-  if (text.empty()) return Listen{};
-  const size_t colon = text.rfind(':');
-  Listen listen{text.substr(0, colon), 0};
-  if (listen.host.size() > 2 && listen.host.front() == '[') listen.host = listen.host.substr(1, listen.host.size() - 2);
-  const std::string port = colon == std::string::npos ? "0" : text.substr(colon + 1);
-  if (listen.host.empty() || port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != port.npos)
-    return Error(ErrorCode::INVALID_ARGUMENT, "not an address HOST:PORT", text);
-  listen.port = std::stoi(port);
-  SLUICE_TRY(check_loopback(listen.host));
-  return listen;
-}
-
 }  // namespace
 
 class Agent::Impl {
@@ -85,15 +67,18 @@ class Agent::Impl {
   Status prepare_data_dir();
   std::unique_ptr<Supervisor> make_supervisor();
   void spawn_actors();
+  void tell_warnings();
   cluster::v1::Register registration();
 
   AgentOptions options_;
-  Listen listen_;
+  std::optional<net::ListenAddress> listen_;  // of the health page
   std::string socket_folder_;
   int lock_fd_ = -1;
   bool ended_ = false;  // by stop(): no component is left that would look for the socket
   NodeLoad load_;
   net::HttpServer http_;
+  std::unique_ptr<FolderBin> bin_;
+  ComponentMetrics component_metrics_;
   caf::actor_system_config config_;
   std::unique_ptr<caf::actor_system> actors_;
   std::shared_ptr<CoordinatorClient> client_;
@@ -114,6 +99,7 @@ Status Agent::Impl::prepare_data_dir() {
     return Error(ErrorCode::WORK_DIR_IN_USE, "another agent uses this data directory", options_.data_dir);
   SLUICE_ASSIGN(options_.node_id, keep_node_id(options_.data_dir, options_.node_id));
   SLUICE_ASSIGN(socket_folder_, socket_directory(options_.data_dir));
+  bin_ = std::make_unique<FolderBin>(options_.data_dir + "/bin");
   return {};
 }
 
@@ -122,18 +108,26 @@ Status Agent::Impl::start() {
   forbid_core_files();
   if (options_.coordinators.empty()) return Error(ErrorCode::INVALID_ARGUMENT, "no coordinator is given");
   if (options_.token.empty()) return Error(ErrorCode::UNAUTHENTICATED, "no token is given");
-  SLUICE_ASSIGN(listen_, parse_listen(options_.listen));
+  if (!options_.listen.empty()) {
+    SLUICE_ASSIGN(listen_, net::parse_http_address("--listen", options_.listen));
+  }
   SLUICE_TRY(prepare_data_dir());
-  if (options_.store_listen.empty()) options_.store_listen = listen_.host;
+  if (options_.store_listen.empty()) options_.store_listen = listen_ ? listen_->host : "127.0.0.1";
   if (options_.store_listen == "unix") options_.store_listen = "unix:" + socket_folder_;
-  if (!options_.store_listen.starts_with("unix:")) SLUICE_TRY(check_loopback(options_.store_listen));
+  if (!options_.store_listen.starts_with("unix:"))
+    SLUICE_TRY(net::check_loopback("--store-listen", options_.store_listen));
   if (!options_.launcher) options_.launcher = std::make_shared<SystemLauncher>();
 
   client_ = std::make_shared<CoordinatorClient>(
       CoordinatorClient::Options{options_.coordinators, options_.token, options_.heartbeat},
       CoordinatorClient::Handlers{
           .registration = [this] { return registration(); },
-          .sample_load = [this](cluster::v1::Heartbeat& heartbeat) { load_.sample(heartbeat); },
+          .sample_load =
+              [this](cluster::v1::Heartbeat& heartbeat) {
+                load_.sample(heartbeat);
+                for (auto& id : component_folders(options_.data_dir + "/components"))
+                  heartbeat.add_folders(std::move(id));
+              },
           .on_lease =
               [this](BootTime sent, const cluster::v1::LeaseGrant& grant) {
                 caf::anon_send(supervisor_, LeaseMessage{sent, grant});
@@ -154,16 +148,37 @@ Status Agent::Impl::start() {
               [this](cluster::v1::ComponentStatus status) {
                 caf::anon_send(supervisor_,
                                StatusMessage{std::make_shared<const cluster::v1::ComponentStatus>(std::move(status))});
-              }});
+              },
+          .on_log = [this](cluster::v1::LogLine line) { client_->send(std::move(line)); }});
   spawn_actors();
   SLUICE_TRY(service_->start("unix:" + socket()));
-  if (listen_.port >= 0) {
+  if (listen_) {
     http_.add_metrics_and_health([this] { return not_ready(); });
-    SLUICE_TRY(http_.start(listen_.host, listen_.port));
+    http_.get("/metrics", [this] {
+      return net::HttpAnswer{200, metrics::kExpositionType, metrics::exposition() + component_metrics_.exposition()};
+    });
+    SLUICE_TRY(http_.start(listen_->host, listen_->port));
   }
   client_->start();
+  tell_warnings();
   log::info("agent", "started", {{"node", options_.node_id}, {"data_dir", options_.data_dir}, {"socket", socket()}});
   return {};
+}
+
+// The agent's own warnings reach the coordinator's log as those of its components do.
+void Agent::Impl::tell_warnings() {
+  auto relay = std::make_shared<log::LogRelay>(system_clock());
+  log::set_tap([relay, client = client_](log::Level level, const std::string& line) {
+    if (!line.starts_with("agent")) return;
+    relay->offer(level, line);
+    for (auto& kept : relay->take()) {
+      cluster::v1::LogLine told;
+      told.set_line(std::move(kept.text));
+      told.set_level(kept.level == log::Level::kError ? "ERROR" : "WARN");
+      told.set_dropped(kept.dropped);
+      client->send(std::move(told));
+    }
+  });
 }
 
 void Agent::Impl::spawn_actors() {
@@ -184,7 +199,12 @@ std::unique_ptr<Supervisor> Agent::Impl::make_supervisor() {
       .command =
           [this](const std::string& component, uint64_t epoch, const cluster::v1::ComponentCommand& command) {
             caf::anon_send(local_service_, CommandMessage{component, epoch, command});
-          }};
+          },
+      .measured =
+          [this](const cluster::v1::ComponentSpec& spec, const cluster::v1::ComponentStatus* status) {
+            status ? component_metrics_.take(spec, *status) : component_metrics_.remove(spec.component_id());
+          },
+      .discard = [this](const std::string& folder) { return bin_->take(folder); }};
   return std::make_unique<Supervisor>(SupervisorOptions{.data_dir = options_.data_dir,
                                                         .socket = "unix:" + socket(),
                                                         .listen_host = options_.store_listen,
@@ -223,6 +243,7 @@ void Agent::Impl::stop() {
 }
 
 Agent::Impl::~Impl() {
+  log::set_tap({});
   http_.stop();
   if (client_) client_->stop();
   if (service_) service_->stop();

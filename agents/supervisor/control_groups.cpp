@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -11,6 +12,8 @@
 
 namespace sluice::agents {
 namespace {
+
+constexpr const char* kPrefix = "component-";
 
 std::string read_text(const std::string& file) {
   std::ifstream in(file);
@@ -26,14 +29,6 @@ bool write_text(const std::string& file, const std::string& text) {
   return out.good();
 }
 
-// The group of this process in the unified hierarchy.
-std::string own_group() {
-  std::ifstream in("/proc/self/cgroup");
-  for (std::string line; std::getline(in, line);)
-    if (line.starts_with("0::")) return "/sys/fs/cgroup" + line.substr(3);
-  return {};
-}
-
 bool has_memory(const std::string& group, const char* file) {
   std::istringstream words(read_text(group + "/" + file));
   for (std::string word; words >> word;)
@@ -43,11 +38,18 @@ bool has_memory(const std::string& group, const char* file) {
 
 }  // namespace
 
-ControlGroups::ControlGroups() : base_(own_group()) {
-  const std::string cause = prepare();
-  if (cause.empty()) return;
-  base_.clear();
-  log::info("agent.limits", "components run without memory limits of the system", {{"cause", cause}});
+std::string ControlGroups::own_group() {
+  std::ifstream in("/proc/self/cgroup");
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with("0::")) return "/sys/fs/cgroup" + line.substr(3);
+  return {};
+}
+
+ControlGroups::ControlGroups(std::string base) : base_(std::move(base)), unavailable_(prepare()) {
+  if (unavailable_.empty())
+    sweep();  // what an earlier agent left
+  else
+    log::info("agent.limits", "components run without memory limits of the system", {{"cause", unavailable_}});
 }
 
 std::string ControlGroups::prepare() {
@@ -68,13 +70,22 @@ std::string ControlGroups::prepare() {
 }
 
 void ControlGroups::limit(const std::string& name, int64_t pid, uint64_t memory_bytes) {
-  if (base_.empty() || memory_bytes == 0) return;
-  const std::string group = base_ + "/component-" + name;
+  if (!unavailable_.empty() || memory_bytes == 0) return;
+  const std::string group = base_ + "/" + kPrefix + name;
   if ((::mkdir(group.c_str(), 0755) == 0 || errno == EEXIST) &&
       write_text(group + "/memory.max", std::to_string(memory_bytes)) &&
       write_text(group + "/cgroup.procs", std::to_string(pid)))
     return;
   log::warn("agent.limits", "cannot limit a component's memory", {{"component", name}});
+}
+
+// The kernel refuses to remove a group with processes in it.
+void ControlGroups::sweep() {
+  if (!unavailable_.empty()) return;
+  std::error_code failure;
+  for (std::filesystem::directory_iterator group(base_, failure), end; !failure && group != end;
+       group.increment(failure))
+    if (group->path().filename().string().starts_with(kPrefix)) ::rmdir(group->path().c_str());
 }
 
 }  // namespace sluice::agents

@@ -15,7 +15,7 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kFirstPause{200}, kLongestPause{2000};
 constexpr std::chrono::milliseconds kLeastSilence{3000};
-constexpr size_t kHeartbeatsKept = 64;
+constexpr size_t kHeartbeatsKept = 64, kLogLinesKept = 256;
 
 }  // namespace
 
@@ -59,6 +59,16 @@ void CoordinatorClient::send(const cluster::v1::ComponentStatus& status) {
   changed_.notify_all();
 }
 
+void CoordinatorClient::send(cluster::v1::LogLine line) {
+  std::lock_guard lock(log_mutex_);
+  if (log_.size() >= kLogLinesKept) {
+    log_dropped_ += 1 + line.dropped();
+    return;
+  }
+  line.set_dropped(line.dropped() + std::exchange(log_dropped_, 0));
+  log_.push_back(std::move(line));  // goes out with the next status or heartbeat
+}
+
 bool CoordinatorClient::flush(std::chrono::milliseconds patience) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, patience, [&] { return pending_.empty() && !writing_; });
@@ -100,6 +110,7 @@ void CoordinatorClient::session(const std::string& address) {
   session.stream = stub->Session(&session.call);
   AgentMessage first;
   *first.mutable_register_() = handlers_.registration();
+  first.mutable_register_()->set_term(term_);
   std::thread reader([&] { read_loop(session); });
   std::thread writer([&] {
     if (session.stream->Write(first)) write_loop(session);
@@ -132,6 +143,7 @@ void CoordinatorClient::read_loop(Session& session) {
   CoordinatorMessage message;
   while (session.stream->Read(&message)) {
     if (message.has_lease()) {
+      if (outdated(session, message.lease().term())) break;
       BootTime sent{};
       {
         std::lock_guard lock(session.mutex);
@@ -144,6 +156,7 @@ void CoordinatorClient::read_loop(Session& session) {
       note({});
       handlers_.on_lease(sent, message.lease());
     } else if (message.has_desired()) {
+      if (outdated(session, message.desired().term())) break;
       handlers_.on_desired(message.desired());
     } else if (message.has_rejected()) {
       note(net::from_proto(message.rejected().error()).to_string());
@@ -156,6 +169,18 @@ void CoordinatorClient::read_loop(Session& session) {
   changed_.notify_all();
 }
 
+// What an older term grants or desires is nothing to this node, so it is no lease either.
+bool CoordinatorClient::outdated(Session& session, uint64_t term) {
+  if (term >= term_) {
+    term_ = term;
+    return false;
+  }
+  note("the coordinator at " + session.address + " is of term " + std::to_string(term) + ", older than term " +
+       std::to_string(term_) + " that this node follows");
+  session.rejected = true;
+  return true;
+}
+
 void CoordinatorClient::write_loop(Session& session) {
   auto next_heartbeat = SteadyClock::now();
   while (!session.broken) {
@@ -163,7 +188,7 @@ void CoordinatorClient::write_loop(Session& session) {
       if (!write_heartbeat(session)) return;
       next_heartbeat = std::max(next_heartbeat + options_.heartbeat, SteadyClock::now());
     }
-    if (!write_statuses(session)) return;
+    if (!write_statuses(session) || !write_log(session)) return;
     std::unique_lock lock(mutex_);
     changed_.wait_until(lock, next_heartbeat, [&] { return !pending_.empty() || session.broken; });
   }
@@ -181,6 +206,21 @@ bool CoordinatorClient::write_heartbeat(Session& session) {
     if (session.sent.size() > kHeartbeatsKept) session.sent.erase(session.sent.begin());
   }
   return session.stream->Write(message);
+}
+
+bool CoordinatorClient::write_log(Session& session) {
+  std::deque<cluster::v1::LogLine> lines;
+  {
+    std::lock_guard lock(log_mutex_);
+    lines.swap(log_);
+  }
+  bool sound = true;
+  for (auto& line : lines) {
+    AgentMessage message;
+    *message.mutable_log() = std::move(line);
+    sound = sound && session.stream->Write(message);
+  }
+  return sound;
 }
 
 bool CoordinatorClient::write_statuses(Session& session) {

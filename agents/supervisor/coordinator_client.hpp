@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -41,7 +42,9 @@ class CoordinatorClient {
   void stop();
   // The newest status of each component is kept until it is sent; after a reconnect the registration has them all.
   void send(const cluster::v1::ComponentStatus& status);
-  // True when everything that was given to send() has been written to a stream.
+  // Lines for the coordinator's log. Of those that cannot be sent for long the newest are left out, and counted.
+  void send(cluster::v1::LogLine line);
+  // True when every status that was given to send() has been written to a stream.
   bool flush(std::chrono::milliseconds patience);
   std::string not_connected() const;  // empty while a coordinator grants leases, else why not
 
@@ -53,17 +56,23 @@ class CoordinatorClient {
   void read_loop(Session& session);
   bool write_heartbeat(Session& session);
   bool write_statuses(Session& session);
+  bool write_log(Session& session);
+  bool outdated(Session& session, uint64_t term);
   void note(const std::string& cause);
 
   const Options options_;
   const Handlers handlers_;
   Clock& clock_;
   std::atomic<bool> stopping_{false};
+  std::atomic<uint64_t> term_{0};  // the newest that a coordinator told
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, cluster::v1::ComponentStatus> pending_;
   bool writing_ = false;  // statuses were taken from pending_ and are being written
   std::string cause_ = "no coordinator was reached yet";
+  std::mutex log_mutex_;  // its own: lines come from whoever logs, under whatever lock
+  std::deque<cluster::v1::LogLine> log_;
+  uint64_t log_dropped_ = 0;
   std::thread thread_;
 };
 

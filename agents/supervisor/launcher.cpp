@@ -39,12 +39,6 @@ std::vector<char*> environment_without_settings() {
   return kept;
 }
 
-// Output that is not the log is rare and short; one older file is kept.
-void rotate_output(const std::string& file) {
-  struct stat info;
-  if (::stat(file.c_str(), &info) == 0 && info.st_size > kOutputBytesMax) ::rename(file.c_str(), (file + ".1").c_str());
-}
-
 class SpawnSettings {
  public:
   SpawnSettings(int boot_fd, const std::string& output_file) {
@@ -86,6 +80,16 @@ void write_and_close(int fd, std::string message) {
 
 }  // namespace
 
+void bound_output(const std::string& file) {
+  struct stat info;
+  if (::stat(file.c_str(), &info) != 0 || info.st_size <= kOutputBytesMax) return;
+  std::ifstream in(file, std::ios::binary);
+  in.seekg(info.st_size - kOutputBytesMax);
+  std::ofstream(file + ".1", std::ios::binary | std::ios::trunc) << in.rdbuf();
+  // The process goes on writing to the same file: it appends.
+  [[maybe_unused]] auto cut = ::truncate(file.c_str(), 0);
+}
+
 std::string ProcessExit::to_string() const {
   switch (kind) {
     case Kind::kExited:
@@ -114,8 +118,8 @@ uint64_t process_start_time(int64_t pid) {
   return start_time;
 }
 
-SystemLauncher::SystemLauncher(std::string program)
-    : program_(std::move(program)), groups_(std::make_unique<ControlGroups>()) {}
+SystemLauncher::SystemLauncher(std::string program, std::shared_ptr<ControlGroups> groups)
+    : program_(std::move(program)), groups_(groups ? std::move(groups) : std::make_shared<ControlGroups>()) {}
 
 SystemLauncher::~SystemLauncher() {
   if (boot_pipe_ >= 0) ::close(boot_pipe_);
@@ -124,7 +128,6 @@ SystemLauncher::~SystemLauncher() {
 Result<ProcessId> SystemLauncher::launch(const LaunchRequest& request) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return failed("cannot make a pipe", errno);
-  rotate_output(request.output_file);
   std::string command = "component", kind = request.kind, name = "sluice";
   char* argv[] = {name.data(), command.data(), kind.data(), nullptr};
   auto environment = environment_without_settings();
@@ -142,6 +145,7 @@ Result<ProcessId> SystemLauncher::launch(const LaunchRequest& request) {
   if (boot_pipe_ >= 0) ::close(boot_pipe_);
   boot_pipe_ = ends[1];
   launched_ = {pid, process_start_time(pid)};
+  // Before its boot message, so before it allocates anything worth counting.
   groups_->limit(request.name, pid, request.memory_limit);
   return launched_;
 }
@@ -167,8 +171,10 @@ std::optional<ProcessExit> SystemLauncher::poll(const ProcessId& process) {
   if (reaped == 0) return std::nullopt;
   if (reaped < 0) {
     if (is_alive(process)) return std::nullopt;  // adopted: a child of an agent before this one
+    groups_->sweep();
     return ProcessExit{};
   }
+  groups_->sweep();
   if (WIFSIGNALED(status)) return ProcessExit{ProcessExit::Kind::kSignalled, WTERMSIG(status)};
   return ProcessExit{ProcessExit::Kind::kExited, WEXITSTATUS(status)};
 }

@@ -46,6 +46,10 @@ class Launcher {
   virtual std::optional<ProcessExit> poll(const ProcessId& process) = 0;
 };
 
+// What a process writes beside its log is rare and short. Where it is not, the last MiB is kept in "FILE.1" and the
+// file begins anew, also while the process runs.
+void bound_output(const std::string& file);
+
 // Of a live process; 0 when there is none or it is a zombie.
 uint64_t process_start_time(int64_t pid);
 inline bool is_alive(const ProcessId& process) {
@@ -58,7 +62,8 @@ class ControlGroups;
 // descriptors, an environment without our settings, and a control group where the system allows one.
 class SystemLauncher final : public Launcher {
  public:
-  explicit SystemLauncher(std::string program = "/proc/self/exe");
+  // `groups`: null means those of this process.
+  explicit SystemLauncher(std::string program = "/proc/self/exe", std::shared_ptr<ControlGroups> groups = nullptr);
   ~SystemLauncher() override;
   Result<ProcessId> launch(const LaunchRequest& request) override;
   Status send_boot(const ProcessId& process, std::string message) override;
@@ -67,7 +72,7 @@ class SystemLauncher final : public Launcher {
 
  private:
   const std::string program_;
-  std::unique_ptr<ControlGroups> groups_;
+  std::shared_ptr<ControlGroups> groups_;
   ProcessId launched_;
   int boot_pipe_ = -1;
 };

@@ -85,8 +85,12 @@ class LocalService::Impl final : public cluster::v1::ComponentService::Service {
       while (auto command = outbox->take())
         if (!stream->Write(*command)) return;
     });
-    while (stream->Read(&message))
+    while (stream->Read(&message)) {
       if (message.has_status()) handlers_.on_status(std::move(*message.mutable_status()));
+      if (!message.has_log()) continue;
+      message.mutable_log()->set_component_id(id);
+      handlers_.on_log(std::move(*message.mutable_log()));
+    }
     leave(id, outbox);
     writer.join();
     return grpc::Status::OK;

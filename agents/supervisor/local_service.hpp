@@ -18,6 +18,7 @@ class LocalService {
     // Answers through `verdict`, soon and once, from any thread; an error ends the stream with it.
     std::function<void(const cluster::v1::ComponentHello&, std::function<void(Status)> verdict)> on_hello;
     std::function<void(cluster::v1::ComponentStatus)> on_status;
+    std::function<void(cluster::v1::LogLine)> on_log;  // with the component's id
   };
 
   LocalService(Secret token, Handlers handlers);

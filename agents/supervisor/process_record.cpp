@@ -12,6 +12,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr size_t kFoldersMax = 10'000;
+
 }  // namespace
 
 Status write_record(const std::string& directory, const ProcessRecord& record) {
@@ -55,6 +57,17 @@ std::optional<cluster::v1::ComponentStatus> read_final(const std::string& direct
   cluster::v1::ComponentStatus status;
   if (!in || !status.ParseFromIstream(&in) || status.epoch() != epoch) return std::nullopt;
   return status;
+}
+
+std::vector<std::string> component_folders(const std::string& components_directory) {
+  std::vector<std::string> ids;
+  std::error_code failure;
+  for (fs::directory_iterator folder(components_directory, failure), end; !failure && folder != end;
+       folder.increment(failure)) {
+    std::string name = folder->path().filename().string();
+    if (ids.size() < kFoldersMax && is_valid_component_id(name)) ids.push_back(std::move(name));
+  }
+  return ids;
 }
 
 bool is_valid_component_id(const std::string& id) {

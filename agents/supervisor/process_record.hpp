@@ -28,6 +28,9 @@ std::vector<ProcessRecord> read_all_records(const std::string& components_direct
 Status write_final(const std::string& directory, const cluster::v1::ComponentStatus& status);
 std::optional<cluster::v1::ComponentStatus> read_final(const std::string& directory, uint64_t epoch);
 
+// Ids of all components that have a folder here, running or not; a bounded number.
+std::vector<std::string> component_folders(const std::string& components_directory);
+
 // Ids become names of directories: letters, digits, '.', '_', '-', not beginning with '.'.
 bool is_valid_component_id(const std::string& id);
 

@@ -19,11 +19,14 @@ namespace {
 using cluster::v1::Assignment;
 using cluster::v1::ComponentStatus;
 
-// The budget bounds queues; buffers of libraries and the program itself come on top. The limit is to stop a runaway
-// process before it harms others, not to bound queues.
-constexpr uint64_t kMemoryOverhead = 512ull << 20;
+// A process shall stay within its budget, which is accounted in bytes of data, and 64 MiB for the program, its
+// libraries and stacks. The limit is where it is ended, so it must not end one that keeps to that: it leaves room for a
+// row of the greatest size (64 MiB) that is received and sent on at the same time, which no queue holds, and an eighth
+// of the budget for what the allocator cannot give back. File pages are counted too, but the kernel takes those first.
+constexpr uint64_t kMiB = 1 << 20, kProgram = 64 * kMiB, kGreatestRowTwice = 128 * kMiB;
 uint64_t memory_limit(const cluster::v1::ComponentSpec& spec) {
-  return spec.memory_bytes() == 0 ? 0 : 2 * spec.memory_bytes() + kMemoryOverhead;
+  const uint64_t budget = spec.memory_bytes();
+  return budget == 0 ? 0 : budget + budget / 8 + kProgram + kGreatestRowTwice;
 }
 
 ComponentStatus failed_status(const std::string& id, uint64_t epoch, const Error& error) {
@@ -35,6 +38,8 @@ ComponentStatus failed_status(const std::string& id, uint64_t epoch, const Error
   status.set_sampled_at_us(system_clock().unix_time_us());
   return status;
 }
+
+Error stopped_with_agent() { return Error(ErrorCode::CANCELLED, "the agent of this node was stopped"); }
 
 ComponentStatus starting_status(const std::string& id, uint64_t epoch) {
   ComponentStatus status;
@@ -95,6 +100,7 @@ void Supervisor::set_desired(const cluster::v1::NodeDesired& desired) {
   term_ = desired.term();
   drop_unnamed(desired);
   for (const Assignment& assignment : desired.assignments()) assign(assignment);
+  removals_ = {desired.removals().begin(), desired.removals().end()};
 }
 
 void Supervisor::drop_unnamed(const cluster::v1::NodeDesired& desired) {
@@ -109,12 +115,18 @@ void Supervisor::drop_unnamed(const cluster::v1::NodeDesired& desired) {
     gone.next.reset();
     gone.forget = true;
     // What has told its end works no more and is about to exit; it is given the time to.
-    if (gone.phase == Phase::kRunning && !gone.final_seen) kill(gone, "not assigned to this node");
+    if (gone.phase == Phase::kRunning && !gone.final_seen)
+      kill(gone, Error(ErrorCode::STALE_EPOCH, "not assigned to this node"));
     if (gone.phase == Phase::kRunning || gone.phase == Phase::kEnding)
       ++entry;
     else
-      entry = entries_.erase(entry);
+      forget(entry++);
   }
+}
+
+void Supervisor::forget(std::map<std::string, Entry>::iterator entry) {
+  ports_.measured(entry->second.spec, nullptr);
+  entries_.erase(entry);
 }
 
 void Supervisor::assign(const Assignment& assignment) {
@@ -128,7 +140,7 @@ void Supervisor::assign(const Assignment& assignment) {
   entry.forget = false;
   if (entry.phase == Phase::kRunning || entry.phase == Phase::kEnding) {
     entry.next = assignment;
-    kill(entry, "replaced by epoch " + std::to_string(epoch));
+    kill(entry, Error(ErrorCode::STALE_EPOCH, "replaced by epoch " + std::to_string(epoch)));
     return;
   }
   entries_.erase(found);
@@ -144,9 +156,10 @@ void Supervisor::assign_new(const Assignment& assignment) {
   }
   const auto record = read_record(directory(id));
   if (record && record->epoch > epoch) {
-    log::warn("agent.supervisor", "ignored an old epoch",
-              {{"component", id}, {"epoch", epoch}, {"known", record->epoch}});
-    return;
+    // Told, so that a coordinator whose epochs are older (restored from a backup) comes to one that may be started.
+    return report(failed_status(
+        id, epoch,
+        Error(ErrorCode::STALE_EPOCH, "this node has seen epoch " + std::to_string(record->epoch) + " of it", id)));
   }
   Entry& entry = entries_[id];
   entry.spec = assignment.spec();
@@ -160,7 +173,8 @@ void Supervisor::assign_new(const Assignment& assignment) {
       entry.status = std::move(*last);
       return report(entry.status);
     }
-    entry.kill_cause = "it ended while no agent watched it";
+    // Most likely its lease ran out: no agent renewed it.
+    entry.killed = Error(ErrorCode::LEASE_EXPIRED, "it ended while no agent watched it", id);
     return report_crash(entry, {});
   }
   entry.status = starting_status(id, epoch);
@@ -235,10 +249,12 @@ void Supervisor::take_status(ComponentStatus status) {
   Entry& entry = found->second;
   if (entry.phase == Phase::kEnded || entry.final_seen) return;
   entry.heard_at = clock_.boot_time();
+  ports_.measured(entry.spec, &status);
+  status.clear_metrics();  // they stay on this node
   // STOPPED means "as desired": what ends because this agent ends is to be placed again.
   if (stopping_ && status.state() == cluster::v1::STOPPED && !entry.desired.stop()) {
     status.set_state(cluster::v1::FAILED);
-    *status.mutable_error() = net::to_proto(Error(ErrorCode::CANCELLED, "the agent of this node was stopped"));
+    *status.mutable_error() = net::to_proto(stopped_with_agent());
   }
   merge_status(entry.status, status);
   if (is_final(status.state())) {
@@ -264,29 +280,46 @@ void Supervisor::tick() {
     else
       watch(entry, now);
   }
+  remove_folders();
   static auto live = metrics::gauge("sluice_agent_components_running", "Live component processes of this node");
   static auto lease = metrics::gauge("sluice_agent_lease_seconds", "Time left of this node's lease");
   live.set(static_cast<double>(running()));
   lease.set(std::max(0.0, std::chrono::duration<double>(lease_end_ - now).count()));
 }
 
+// Of projects that are over. A process that still ends keeps its folder until it is gone.
+void Supervisor::remove_folders() {
+  std::erase_if(removals_, [&](const std::string& id) {
+    if (entries_.contains(id)) return false;
+    std::error_code failure;
+    if (!is_valid_component_id(id) || !std::filesystem::exists(directory(id), failure)) return true;
+    const Status gone = ports_.discard(directory(id));
+    log::info(
+        "agent.supervisor", "removed a folder",
+        {{"component", id}, {"cause", gone.ok() ? std::string("its project is over") : gone.error().to_string()}});
+    return true;
+  });
+}
+
 // Before the lease is over for the components, they are gone: what is frozen cannot end itself, but can be killed.
 void Supervisor::enforce_lease(BootTime now) {
   if (kill_at_.count() == 0 || now < kill_at_) return;
   for (auto& [id, entry] : entries_)
-    if (entry.phase == Phase::kRunning) kill(entry, "the node's lease could not be renewed");
+    if (entry.phase == Phase::kRunning)
+      kill(entry, Error(ErrorCode::LEASE_EXPIRED, "the node's lease could not be renewed", id));
 }
 
 void Supervisor::watch(Entry& entry, BootTime now) {
+  bound_output(directory(entry.spec.component_id()) + "/output.log");
   if (entry.phase == Phase::kEnding) {
     launcher_.signal(entry.process, SIGKILL);
     return;
   }
-  if (stopping_ && now >= stop_deadline_) return kill(entry, "it did not stop in time");
+  if (stopping_ && now >= stop_deadline_) return kill(entry, stopped_with_agent());
   const auto silence = now - entry.heard_at;
   const auto patience =
       entry.linked ? std::chrono::nanoseconds(ttl_) : std::chrono::nanoseconds(options_.start_patience);
-  if (silence > patience) kill(entry, "no sign of life");
+  if (silence > patience) kill(entry, Error(ErrorCode::PROCESS_CRASHED, "no sign of life", entry.spec.component_id()));
 }
 
 void Supervisor::try_start(Entry& entry) {
@@ -295,7 +328,7 @@ void Supervisor::try_start(Entry& entry) {
   if (started.ok()) return;
   log::error("agent.supervisor", "cannot start a component",
              {{"component", entry.spec.component_id()}, {"cause", started.error()}});
-  entry.kill_cause = started.error().to_string();
+  entry.killed = Error(ErrorCode::PROCESS_CRASHED, started.error().to_string(), entry.spec.component_id());
   entry.phase = Phase::kEnded;
   report_crash(entry, {});
 }
@@ -318,7 +351,7 @@ Status Supervisor::start(Entry& entry) {
   // Recorded before it may work. If the record cannot be written the process must not live.
   Status recorded = write_record(folder, {id, entry.spec.kind(), entry.epoch, entry.process});
   if (!recorded.ok()) {
-    kill(entry, recorded.error().to_string());
+    kill(entry, Error(ErrorCode::PROCESS_CRASHED, recorded.error().to_string(), id));
     return {};
   }
   cluster::v1::ComponentBoot boot;
@@ -332,16 +365,16 @@ Status Supervisor::start(Entry& entry) {
   boot.set_token(options_.token.reveal());
   log::info("agent.supervisor", "started", {{"component", id}, {"epoch", entry.epoch}, {"pid", entry.process.pid}});
   if (auto sent = launcher_.send_boot(entry.process, boot.SerializeAsString()); !sent.ok())
-    kill(entry, sent.error().to_string());
+    kill(entry, Error(ErrorCode::PROCESS_CRASHED, sent.error().to_string(), id));
   return {};
 }
 
-void Supervisor::kill(Entry& entry, const std::string& cause) {
+void Supervisor::kill(Entry& entry, const Error& why) {
   if (entry.phase != Phase::kRunning) return;
   log::info("agent.supervisor", "killing",
-            {{"component", entry.spec.component_id()}, {"epoch", entry.epoch}, {"cause", cause}});
+            {{"component", entry.spec.component_id()}, {"epoch", entry.epoch}, {"cause", why}});
   entry.phase = Phase::kEnding;
-  entry.kill_cause = cause;
+  entry.killed = why;
   launcher_.signal(entry.process, SIGKILL);
 }
 
@@ -352,14 +385,21 @@ void Supervisor::ended(const std::string& id, Entry& entry, const ProcessExit& e
       .add();
   entry.phase = Phase::kEnded;
   if (!entry.final_seen) report_crash(entry, exit);
-  if (entry.forget) {
-    entries_.erase(id);
-    return;
-  }
+  if (entry.forget) return forget(entries_.find(id));
   if (!entry.next) return;
   const Assignment next = std::move(*entry.next);
   entries_.erase(id);
   if (!stopping_) assign_new(next);
+}
+
+// Only what the component itself did counts against its restart budget, which the coordinator keeps.
+Error Supervisor::cause_of(const Entry& entry, const ProcessExit& exit) const {
+  const std::string& id = entry.spec.component_id();
+  if (entry.killed) return *entry.killed;
+  if (exit.kind == ProcessExit::Kind::kExited && exit.number == kExitLeaseOver)
+    return Error(ErrorCode::LEASE_EXPIRED, "the process ended because its lease was over", id);
+  if (stopping_) return stopped_with_agent();
+  return Error(ErrorCode::PROCESS_CRASHED, "the process ended with " + exit.to_string(), id);
 }
 
 void Supervisor::report_crash(Entry& entry, const ProcessExit& exit) {
@@ -368,11 +408,7 @@ void Supervisor::report_crash(Entry& entry, const ProcessExit& exit) {
   entry.status.set_component_id(entry.spec.component_id());
   entry.status.set_epoch(entry.epoch);
   entry.status.set_state(cluster::v1::FAILED);
-  if (!own_error) {
-    const std::string cause =
-        entry.kill_cause.empty() ? "the process ended with " + exit.to_string() : entry.kill_cause;
-    *entry.status.mutable_error() = net::to_proto(Error(ErrorCode::PROCESS_CRASHED, cause, entry.spec.component_id()));
-  }
+  if (!own_error) *entry.status.mutable_error() = net::to_proto(cause_of(entry, exit));
   entry.status.set_sampled_at_us(clock_.unix_time_us());
   entry.final_seen = true;
   if (auto written = write_final(directory(entry.spec.component_id()), entry.status); !written.ok())

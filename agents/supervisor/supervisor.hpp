@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,9 @@ struct SupervisorOptions {
 struct SupervisorPorts {
   std::function<void(const cluster::v1::ComponentStatus&)> report;  // to the coordinator
   std::function<void(const std::string& component, uint64_t epoch, const cluster::v1::ComponentCommand&)> command;
+  // What a component measures; null: it is gone from this node.
+  std::function<void(const cluster::v1::ComponentSpec&, const cluster::v1::ComponentStatus*)> measured;
+  std::function<Status(const std::string& folder)> discard;  // removes it, without making the caller wait
 };
 
 class Supervisor {
@@ -68,7 +72,7 @@ class Supervisor {
     bool forget = false;     // no longer desired: vanishes with the process
     bool linked = false;
     bool final_seen = false;
-    std::string kill_cause;
+    std::optional<Error> killed;                  // why this agent ended it
     std::optional<cluster::v1::Assignment> next;  // a newer epoch, once this process is gone
     cluster::v1::ComponentStatus status;          // the newest, whole
     BootTime heard_at{};
@@ -82,20 +86,24 @@ class Supervisor {
   void drop_unnamed(const cluster::v1::NodeDesired& desired);
   void try_start(Entry& entry);
   Status start(Entry& entry);
-  void kill(Entry& entry, const std::string& cause);
+  void kill(Entry& entry, const Error& why);
   void watch(Entry& entry, BootTime now);
   void ended(const std::string& id, Entry& entry, const ProcessExit& exit);
   void report_crash(Entry& entry, const ProcessExit& exit);
+  Error cause_of(const Entry& entry, const ProcessExit& exit) const;
   void report(const cluster::v1::ComponentStatus& status) const { ports_.report(status); }
+  void forget(std::map<std::string, Entry>::iterator entry);
   void push_lease(const Entry& entry) const;
   void push_desired(const Entry& entry) const;
   void enforce_lease(BootTime now);
+  void remove_folders();
 
   const SupervisorOptions options_;
   Clock& clock_;
   Launcher& launcher_;
   const SupervisorPorts ports_;
   std::map<std::string, Entry> entries_;
+  std::set<std::string> removals_;  // component ids whose folders are to go
   uint64_t term_ = 0;
   BootTime lease_end_{}, kill_at_{};  // zero: no lease yet
   std::chrono::milliseconds ttl_{10'000};

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/log.hpp"
+#include "core/metrics.hpp"
 #include "core/net/channel.hpp"
 #include "core/net/convert.hpp"
 #include "sluice/store/v1/store.grpc.pb.h"
@@ -26,7 +27,10 @@ class Service;
 class Session final : public grpc::ServerBidiReactor<v1::ReadRequest, v1::ReadResponse> {
  public:
   Session(Service& service, grpc::CallbackServerContext* context, Log& log, const SourceState& source);
-  ~Session() override { log_.remove_listener(listener_); }
+  ~Session() override {
+    log_.remove_listener(listener_);
+    give_credit(-credit_);
+  }
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -58,6 +62,10 @@ class Session final : public grpc::ServerBidiReactor<v1::ReadRequest, v1::ReadRe
   void describe(v1::ReadResponse& response);
   Status take_requests();
   bool wait(uint64_t seen, steady_clock::time_point until);
+  void give_credit(int64_t bytes) {
+    credit_ += bytes;
+    shown_credit_.add(static_cast<double>(bytes));
+  }
   void wake();
 
   Service& service_;
@@ -73,6 +81,7 @@ class Session final : public grpc::ServerBidiReactor<v1::ReadRequest, v1::ReadRe
   v1::ReadRequest request_;
   std::optional<v1::ReadStart> start_;
   int64_t credit_ = 0;
+  metrics::Gauge shown_credit_ = metrics::gauge("sluice_store_reader_credit_bytes", "What readers still take");
   std::optional<Position> durable_;
   bool writing_ = false, write_ok_ = true, cancelled_ = false, half_closed_ = false;
   std::optional<Error> end_;
@@ -210,11 +219,11 @@ void Session::OnReadDone(bool ok) {
     } else if (request_.has_start()) {
       if (start_) end_ = Error(ErrorCode::INVALID_ARGUMENT, "a stream starts once");
       start_ = request_.start();
-      credit_ += static_cast<int64_t>(request_.start().credit_bytes());
+      give_credit(static_cast<int64_t>(request_.start().credit_bytes()));
     } else if (request_.has_durable()) {
       durable_ = net::from_proto(request_.durable());
     } else {
-      credit_ += static_cast<int64_t>(request_.credit_bytes());
+      give_credit(static_cast<int64_t>(request_.credit_bytes()));
     }
     changed_.notify_all();
   }
@@ -348,7 +357,7 @@ Result<bool> Session::send_next() {
   response.set_batch(std::string(batch->bytes()));
   {
     std::lock_guard lock(mutex_);
-    credit_ -= static_cast<int64_t>(batch->size());
+    give_credit(-static_cast<int64_t>(batch->size()));
   }
   describe(response);
   SLUICE_TRY(send(response));

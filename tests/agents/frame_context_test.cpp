@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
+#include "core/metrics.hpp"
+
 namespace sluice::agents {
 namespace {
 
@@ -33,6 +37,21 @@ TEST(FrameContext, FirstStatusIsWholeAndCarriesTheIdentity) {
   EXPECT_EQ(status->epoch(), 3u);
   EXPECT_EQ(status->state(), cluster::v1::STARTING);
   EXPECT_GT(status->resident_bytes(), 0u);
+}
+
+TEST(FrameContext, CarriesWhatTheProcessMeasures) {
+  FrameContext context(boot());
+  metrics::gauge("sluice_test_bytes", "Of this test", {{"stage", "first"}}).set(17);
+  metrics::counter("sluice_test_total", "Of this test").add(2);
+  std::map<std::string, double> found;
+  for (const auto& metric : context.next_status(true, 0ms)->metrics()) {
+    found[metric.name()] = metric.value();
+    EXPECT_EQ(metric.counter(), metric.name() == "sluice_test_total") << metric.name();
+  }
+  EXPECT_EQ(found["sluice_test_bytes"], 17);
+  EXPECT_EQ(found["sluice_test_total"], 2);
+  for (int i = 0; i < 1000; ++i) metrics::gauge("sluice_test_many", "Of this test", {{"n", std::to_string(i)}}).set(i);
+  EXPECT_EQ(context.next_status(true, 0ms)->metrics_size(), 256) << "bounded";
 }
 
 TEST(FrameContext, TellsOnlyTablesThatChanged) {

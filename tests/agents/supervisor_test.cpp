@@ -7,8 +7,12 @@
 
 #include <deque>
 #include <filesystem>
+#include <fstream>
+#include <thread>
 
 #include "agents/components/runtime/boot.hpp"
+#include "agents/supervisor/component_metrics.hpp"
+#include "agents/supervisor/folder_bin.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace sluice::agents {
@@ -60,6 +64,16 @@ class SupervisorTest : public ::testing::Test {
                         .command =
                             [this](const std::string&, uint64_t epoch, const cluster::v1::ComponentCommand& command) {
                               commands_.push_back({epoch, command});
+                            },
+                        .measured =
+                            [this](const cluster::v1::ComponentSpec& spec, const ComponentStatus* status) {
+                              status ? metrics_.take(spec, *status) : metrics_.remove(spec.component_id());
+                            },
+                        .discard =
+                            [this](const std::string& folder) {
+                              discarded_.push_back(folder);
+                              std::filesystem::remove_all(folder);
+                              return Status();
                             }});
   }
   void lease(std::chrono::milliseconds ttl = 10s) {
@@ -101,6 +115,8 @@ class SupervisorTest : public ::testing::Test {
   ManualClock clock_;
   FakeLauncher launcher_;
   std::vector<ComponentStatus> reports_;
+  std::vector<std::string> discarded_;
+  ComponentMetrics metrics_;
   std::vector<std::pair<uint64_t, cluster::v1::ComponentCommand>> commands_;
   std::unique_ptr<Supervisor> supervisor_;
 };
@@ -114,6 +130,23 @@ TEST_F(SupervisorTest, StartsNothingWithoutALease) {
   EXPECT_EQ(launcher_.processes[0].request.kind, "incr_sync");
   EXPECT_EQ(launcher_.processes[0].boot.lease_deadline_boot_ns(), (clock_.boot_time() + 10s).count());
   EXPECT_EQ(launcher_.processes[0].boot.token(), "t");
+}
+
+TEST_F(SupervisorTest, TheLimitOfAProcessIsItsBudgetAndALittle) {
+  lease();
+  cluster::v1::NodeDesired desired;
+  desired.set_term(1);
+  for (uint64_t budget : {uint64_t(0), uint64_t(512) << 20}) {
+    auto& spec = *desired.add_assignments()->mutable_spec();
+    spec.set_component_id("c" + std::to_string(budget));
+    spec.set_epoch(1);
+    spec.set_kind(cluster::v1::STORE);
+    spec.set_memory_bytes(budget);
+  }
+  supervisor_->set_desired(desired);
+  ASSERT_EQ(launcher_.processes.size(), 2u);
+  EXPECT_EQ(launcher_.processes[0].request.memory_limit, 0u);
+  EXPECT_EQ(launcher_.processes[1].request.memory_limit, uint64_t(768) << 20);
 }
 
 TEST_F(SupervisorTest, StartsNothingWhenTheLeaseIsNearlyOver) {
@@ -252,6 +285,132 @@ TEST_F(SupervisorTest, LeaseThatIsNotRenewedKillsAtTheMargin) {
   clock_.advance(1ms);
   supervisor_->tick();
   EXPECT_EQ(launcher_.processes[0].signals.front(), SIGKILL);
+  supervisor_->tick();
+  EXPECT_EQ(reports_.back().error().code(), "LEASE_EXPIRED") << "it costs no restart";
+}
+
+TEST_F(SupervisorTest, WhatEndsByItsLeaseIsNotCalledACrash) {
+  lease();
+  desire({{"a", 1}, {"b", 1}});
+  launcher_.processes[0].exit = ProcessExit{ProcessExit::Kind::kExited, kExitLeaseOver};  // its own watchdog
+  launcher_.processes[1].exit = ProcessExit{ProcessExit::Kind::kSignalled, SIGSEGV};
+  supervisor_->tick();
+  ASSERT_EQ(reports_.size(), 2u);
+  EXPECT_EQ(reports_[0].error().code(), "LEASE_EXPIRED");
+  EXPECT_EQ(reports_[1].error().code(), "PROCESS_CRASHED");
+}
+
+TEST_F(SupervisorTest, AnEpochOlderThanTheLastOneIsAnsweredNotStarted) {
+  lease();
+  desire({{"c", 7}});
+  launcher_.processes[0].exit = ProcessExit{ProcessExit::Kind::kSignalled, SIGSEGV};
+  supervisor_->tick();
+  desire({});
+  reports_.clear();
+  desire({{"c", 3}});
+  EXPECT_EQ(launcher_.processes.size(), 1u);
+  ASSERT_EQ(reports_.size(), 1u);
+  EXPECT_EQ(reports_[0].epoch(), 3u);
+  EXPECT_EQ(reports_[0].error().code(), "STALE_EPOCH");
+}
+
+TEST_F(SupervisorTest, FoldersOfProjectsThatAreOverAreRemovedOnceNothingRunsThere) {
+  lease();
+  desire({{"p.store", 1}, {"q.store", 1}});
+  const auto folder = folder_.path() / "components" / "p.store";
+  ASSERT_TRUE(std::filesystem::exists(folder));
+  EXPECT_EQ(component_folders((folder_.path() / "components").string()).size(), 2u);
+  auto over = [&] {
+    cluster::v1::NodeDesired desired;
+    desired.set_term(1);
+    auto& assignment = *desired.add_assignments();
+    assignment.mutable_spec()->set_component_id("q.store");
+    assignment.mutable_spec()->set_epoch(1);
+    for (const char* id : {"p.store", "nowhere.store", "../q.store"}) desired.add_removals(id);
+    supervisor_->set_desired(desired);
+  };
+  launcher_.unkillable = true;
+  over();
+  supervisor_->tick();
+  EXPECT_TRUE(discarded_.empty()) << "its process still ends";
+  launcher_.processes[0].exit = ProcessExit{};
+  supervisor_->tick();
+  supervisor_->tick();
+  EXPECT_EQ(discarded_, std::vector<std::string>{folder.string()});
+  over();  // level-triggered: nothing is left to do
+  supervisor_->tick();
+  EXPECT_EQ(discarded_.size(), 1u);
+  EXPECT_EQ(component_folders((folder_.path() / "components").string()), std::vector<std::string>{"q.store"});
+}
+
+TEST_F(SupervisorTest, ShowsWhatComponentsMeasureAsLongAsTheyAreHere) {
+  lease();
+  desire({{"p.incr", 1}});
+  ASSERT_TRUE(hello("p.incr", 1, 1).ok());
+  ComponentStatus status;
+  status.set_component_id("p.incr");
+  status.set_epoch(1);
+  status.set_state(cluster::v1::RUNNING);
+  status.set_resident_bytes(4096);
+  auto& metric = *status.add_metrics();
+  metric.set_name("sluice_incr_queue_bytes");
+  (*metric.mutable_labels())["stage"] = "wait\"ing";
+  metric.set_value(17);
+  supervisor_->take_status(status);
+  EXPECT_EQ(reports_.back().metrics_size(), 0) << "they stay on the node";
+  const std::string labels = R"(project="p",component="p.incr",kind="incr_sync")";
+  EXPECT_EQ(metrics_.exposition(), "# TYPE sluice_component_resident_bytes gauge\nsluice_component_resident_bytes{" +
+                                       labels + "} 4096\n# TYPE sluice_component_restarts_total counter\n" +
+                                       "sluice_component_restarts_total{" + labels +
+                                       "} 0\n# TYPE sluice_incr_queue_bytes gauge\nsluice_incr_queue_bytes{" + labels +
+                                       R"(,stage="wait\"ing"} 17)" + "\n");
+  launcher_.processes[0].exit = ProcessExit{ProcessExit::Kind::kSignalled, SIGSEGV};
+  supervisor_->tick();
+  desire({{"p.incr", 2}});
+  ASSERT_TRUE(hello("p.incr", 2, 2).ok());
+  status.set_epoch(2);
+  supervisor_->take_status(status);
+  EXPECT_NE(metrics_.exposition().find("sluice_component_restarts_total{" + labels + "} 1"), std::string::npos);
+  desire({});
+  supervisor_->tick();
+  supervisor_->tick();
+  EXPECT_EQ(metrics_.exposition(), "");
+}
+
+TEST_F(SupervisorTest, OutputOfARunningProcessIsBounded) {
+  lease();
+  desire({{"c", 1}});
+  const auto output = folder_.path() / "components" / "c" / "output.log";
+  std::ofstream process(output, std::ios::app);  // stays open, as the process has it
+  process << std::string(3 << 20, 'a') << std::string(500, 'b') << std::flush;
+  supervisor_->tick();
+  EXPECT_EQ(std::filesystem::file_size(output), 0u);
+  process << "goes on" << std::flush;
+  supervisor_->tick();
+  EXPECT_EQ(std::filesystem::file_size(output), 7u);
+  std::ifstream in(output.string() + ".1");
+  const std::string kept((std::istreambuf_iterator<char>(in)), {});
+  EXPECT_EQ(kept.size(), size_t(1) << 20);
+  EXPECT_TRUE(kept.ends_with("bbb"));
+}
+
+TEST(FolderBin, RemovesWhatItTakesAndWhatAnEarlierLifeLeft) {
+  testing::TempDir folder("sluice-bin");
+  const auto make = [&](const std::string& name) {
+    std::filesystem::create_directories(folder.path() / name / "log");
+    std::ofstream(folder.path() / name / "log" / "000001.sst") << "rows";
+    return (folder.path() / name).string();
+  };
+  make("bin/earlier");
+  FolderBin bin((folder.path() / "bin").string());
+  ASSERT_TRUE(bin.take(make("p.store")).ok());
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "p.store"));
+  ASSERT_TRUE(bin.take(make("p.store")).ok()) << "the same name once more";
+  EXPECT_EQ(bin.take((folder.path() / "absent").string()).error().code(), ErrorCode::IO_ERROR);
+  const auto deadline = std::chrono::steady_clock::now() + 20s;
+  while (!std::filesystem::is_empty(folder.path() / "bin") && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(5ms);
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path() / "bin"));
 }
 
 TEST_F(SupervisorTest, SilentComponentIsKilled) {
@@ -320,6 +479,8 @@ TEST_F(SupervisorTest, StopIsGracefulThenNot) {
   supervisor_->tick();
   supervisor_->tick();
   EXPECT_TRUE(supervisor_->stopped());
+  EXPECT_EQ(reports_.back().component_id(), "b");
+  EXPECT_EQ(reports_.back().error().code(), "CANCELLED") << "killed, but not because of anything it did";
   EXPECT_EQ(launcher_.processes[1].signals.back(), SIGKILL);
 }
 

@@ -5,6 +5,7 @@
 
 #include "agents/components/full_import/import_actor.hpp"
 #include "core/log.hpp"
+#include "core/worker_limits.hpp"
 #include "engines/mysql/catalog.hpp"
 
 namespace sluice::agents {
@@ -12,7 +13,7 @@ namespace full_import {
 namespace {
 
 constexpr std::string_view kLog = "full_import";
-constexpr size_t kDefaultWorkers = 4, kMaxWorkers = 64;
+constexpr size_t kDefaultWorkers = 4;
 constexpr uint64_t kDefaultMemory = 512ULL << 20, kMinQueue = 8ULL << 20;
 
 Result<ImportSettings> settings_of(const cluster::v1::ComponentSpec& spec, std::shared_ptr<Lease> lease) {
@@ -25,7 +26,7 @@ Result<ImportSettings> settings_of(const cluster::v1::ComponentSpec& spec, std::
   settings.allow_not_empty = spec.allow_not_empty();
   settings.truncate_target = spec.truncate_target();
   const size_t wanted = std::max(spec.readers(), spec.writers());
-  settings.workers = std::min(wanted == 0 ? kDefaultWorkers : wanted, kMaxWorkers);
+  settings.workers = std::min<size_t>(wanted == 0 ? kDefaultWorkers : wanted, kImportWorkersMax);
   const uint64_t memory = spec.memory_bytes() == 0 ? kDefaultMemory : spec.memory_bytes();
   settings.queue_bytes = std::max(memory / 4, kMinQueue);
   return settings;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "core/metrics.hpp"
 #include "sinks/database/loader.hpp"
 
 namespace sluice::agents::full_import {
@@ -80,6 +81,9 @@ void ImportProgress::warn(const std::string& text) {
 
 void ImportProgress::retrying(const Error& error) {
   std::lock_guard lock(mutex_);
+  static auto retries =
+      metrics::counter("sluice_full_import_retries_total", "Errors that were answered by another try");
+  retries.add();
   ++retrying_;
   retry_error_ = error;
 }
@@ -109,6 +113,10 @@ void ImportProgress::publish(ComponentContext& context) {
     status.set_rows(rows);
     status.set_bytes(bytes);
     status.set_rows_estimated(estimated);
+    static auto copied_rows = metrics::gauge("sluice_full_import_rows", "Rows that are in the target");
+    static auto copied_bytes = metrics::gauge("sluice_full_import_bytes", "Bytes of these rows");
+    copied_rows.set(static_cast<double>(rows));
+    copied_bytes.set(static_cast<double>(bytes));
     for (; warnings_published_ < warnings_.size(); ++warnings_published_)
       status.add_warnings(warnings_[warnings_published_]);
     if (retry_error_) {

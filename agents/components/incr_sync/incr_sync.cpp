@@ -6,7 +6,9 @@
 #include "agents/components/incr_sync/session_actor.hpp"
 #include "agents/components/incr_sync/start.hpp"
 #include "core/log.hpp"
+#include "core/metrics.hpp"
 #include "core/net/convert.hpp"
+#include "core/worker_limits.hpp"
 
 namespace sluice::agents {
 namespace {
@@ -16,7 +18,7 @@ constexpr std::string_view kLog = "incr_sync";
 constexpr auto kStatusPause = 200ms;
 constexpr auto kFreshness = 3s;  // the Store tells the source's end every second
 constexpr auto kFirstPause = 100ms, kLongestPause = 3000ms;
-constexpr uint32_t kDefaultAppliers = 4, kMostAppliers = 64;
+constexpr uint32_t kDefaultAppliers = 4;
 
 void fill(const IncrProgress& progress, uint64_t epoch, cluster::v1::ComponentStatus& status) {
   status.set_state(progress.retrying ? cluster::v1::RETRYING : cluster::v1::RUNNING);
@@ -120,7 +122,7 @@ Result<std::unique_ptr<Job>> make_job(ComponentContext& context) {
   job->ddl.lease = context.lease();
   job->ddl.policy = ddl_policy(spec.on_ddl());
   job->ddl.types.insert(spec.ddl_types().begin(), spec.ddl_types().end());
-  job->appliers = std::clamp(spec.writers() == 0 ? kDefaultAppliers : spec.writers(), 1U, kMostAppliers);
+  job->appliers = std::min<uint32_t>(spec.writers() == 0 ? kDefaultAppliers : spec.writers(), kAppliersMax);
   const uint64_t memory = spec.memory_bytes() == 0 ? 512ULL << 20 : spec.memory_bytes();
   job->credit_bytes = std::clamp<uint64_t>(memory / 6, 4 << 20, 256 << 20);
   job->pending_bytes = job->credit_bytes;
@@ -147,6 +149,7 @@ Status follow(Job& job) {
     const Error& error = ended.error();
     if (!error.retryable()) return error;
     log::warn(kLog, "starts again from the target's rows", {{"cause", error}});
+    metrics::counter("sluice_incr_sync_retries_total", "Errors that were answered by a new beginning").add();
     job.change([&](IncrProgress& progress) {
       progress.retrying = error;
       progress.caught_up = false;

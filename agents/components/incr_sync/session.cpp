@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/log.hpp"
+#include "core/metrics.hpp"
 #include "engines/mysql/catalog.hpp"
 #include "engines/mysql/positions.hpp"
 
@@ -18,13 +19,23 @@ constexpr auto kLeavePatience = 5s;  // for what is in flight when a stop is des
 
 bool greater(const Position& a, const Position& b) { return compare_in_log(a, b) > 0; }
 
+metrics::Gauge queue_bytes() {
+  static auto gauge = metrics::gauge("sluice_incr_sync_queue_bytes", "Batches that were read and are not applied yet");
+  return gauge;
+}
+
 }  // namespace
 
 // Gives a batch's bytes back to the Store when its last transaction is committed.
 struct Session::HeldBatch {
-  HeldBatch(Batch held, std::shared_ptr<store::LogClient> from) : batch(std::move(held)), client(std::move(from)) {}
+  HeldBatch(Batch held, std::shared_ptr<store::LogClient> from) : batch(std::move(held)), client(std::move(from)) {
+    queue_bytes().add(static_cast<double>(batch.size()));
+  }
   HeldBatch(const HeldBatch&) = delete;  // each copy would give the same bytes back once more
-  ~HeldBatch() { client->grant(batch.size()); }
+  ~HeldBatch() {
+    queue_bytes().add(-static_cast<double>(batch.size()));
+    client->grant(batch.size());
+  }
   const Batch batch;
   const std::shared_ptr<store::LogClient> client;
 };
@@ -531,6 +542,11 @@ void Session::publish() {
     complete = source_asked_us_;
   }
   if (complete == 0) complete = std::max(watermark_.low_time_us(), caught_up_us_);
+  static auto groups = metrics::gauge("sluice_incr_sync_groups", "Target transactions under way");
+  static auto waiting =
+      metrics::gauge("sluice_incr_sync_transactions_waiting", "Source transactions not handed out yet");
+  groups.set(static_cast<double>(flying_));
+  waiting.set(static_cast<double>(scheduler_.undispatched()));
   job_.change([&](IncrProgress& progress) {
     progress.applied = persisted_;  // a Store that is placed anew begins here: not behind what a restart finds
     progress.complete_until_us = complete;

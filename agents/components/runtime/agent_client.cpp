@@ -20,10 +20,19 @@ std::string as_address(const std::string& socket) {
   return socket.find(':') == std::string::npos ? "unix:" + socket : socket;
 }
 
+ComponentMessage log_message(log::LogRelay::Line line) {
+  ComponentMessage message;
+  message.mutable_log()->set_line(std::move(line.text));
+  message.mutable_log()->set_level(line.level == log::Level::kError ? "ERROR" : "WARN");
+  message.mutable_log()->set_dropped(line.dropped);
+  return message;
+}
+
 }  // namespace
 
-AgentClient::AgentClient(FrameContext& context, Handlers handlers)
+AgentClient::AgentClient(FrameContext& context, std::shared_ptr<log::LogRelay> log, Handlers handlers)
     : context_(context),
+      log_(std::move(log)),
       handlers_(std::move(handlers)),
       address_(as_address(context.boot().agent_socket())),
       token_(context.boot().token()) {}
@@ -83,6 +92,8 @@ AgentClient::Outcome AgentClient::session() {
       sound = stream->Write(message);
       everything = false;
     }
+    for (auto& line : log_->take())
+      if (sound) sound = stream->Write(log_message(std::move(line)));
     done = sound && last && context_.nothing_to_send();
   }
   if (done)

@@ -9,6 +9,7 @@
 
 #include "agents/components/runtime/frame_context.hpp"
 #include "core/clock.hpp"
+#include "core/log_relay.hpp"
 #include "core/secret.hpp"
 
 namespace sluice::agents {
@@ -20,7 +21,8 @@ class AgentClient {
     std::function<void(const Error&)> on_refused;  // the agent does not want this process
   };
 
-  AgentClient(FrameContext& context, Handlers handlers);
+  // `log`: lines for the coordinator's log, sent as they come; what does not fit is left out there.
+  AgentClient(FrameContext& context, std::shared_ptr<log::LogRelay> log, Handlers handlers);
   ~AgentClient();
   AgentClient(const AgentClient&) = delete;
 
@@ -34,6 +36,7 @@ class AgentClient {
   Outcome session();
 
   FrameContext& context_;
+  const std::shared_ptr<log::LogRelay> log_;
   const Handlers handlers_;
   const std::string address_;
   const Secret token_;

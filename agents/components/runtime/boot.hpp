@@ -8,6 +8,8 @@ namespace sluice::agents {
 
 inline constexpr int kBootFd = 3;
 inline constexpr int kExitRetry = 75;  // EX_TEMPFAIL: start again with a new epoch
+inline constexpr int kExitLeaseOver =
+    76;  // its lease was over, or its agent did not want it: not the component's fault
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 

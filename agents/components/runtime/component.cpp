@@ -33,7 +33,7 @@ sigset_t block_signals() {
 // Takes no lock and frees nothing: the lease is over, whatever the other threads hold.
 [[noreturn]] void end_now(const char* why) {
   [[maybe_unused]] auto written = ::write(STDERR_FILENO, why, std::strlen(why));
-  ::_exit(kExitRetry);
+  ::_exit(kExitLeaseOver);
 }
 
 constexpr char kLeaseOver[] = "sluice component: the lease is over, this process ends\n";
@@ -95,19 +95,22 @@ int run_component(const ComponentMain& main) {
     return kExitUsage;
   }
   log::init({.file = boot->log_file()});
+  const auto relay = std::make_shared<log::LogRelay>(system_clock());
+  log::set_tap([relay](log::Level level, const std::string& line) { relay->offer(level, line); });
   FrameContext context(std::move(*boot));
   const auto& spec = context.spec();
   log::info("component", "starting",
             {{"component", spec.component_id()}, {"epoch", spec.epoch()}, {"pid", ::getpid()}});
 
   Watchdog watchdog(context, signals);
-  AgentClient link(context, {.on_lease =
-                                 [&](BootTime deadline) {
-                                   // A renewal that was read too late renews nothing: this process may have slept.
-                                   if (context.lease()->expired()) end_now(kLeaseOver);
-                                   context.lease()->extend(deadline);
-                                 },
-                             .on_refused = [](const Error&) { end_now(kRefused); }});
+  AgentClient link(context, relay,
+                   {.on_lease =
+                        [&](BootTime deadline) {
+                          // A renewal that was read too late renews nothing: this process may have slept.
+                          if (context.lease()->expired()) end_now(kLeaseOver);
+                          context.lease()->extend(deadline);
+                        },
+                    .on_refused = [](const Error&) { end_now(kRefused); }});
   link.start();
 
   const Status end = main(context);

@@ -37,8 +37,9 @@ class ComponentContext {
 using ComponentMain = std::function<Status(ComponentContext&)>;
 
 // Entry of `sluice component KIND`: reads ComponentBoot from fd 3, links to the agent, runs `main`, reports its end:
-// success is FINISHED (STOPPED when a stop was desired), a retryable error ends the process with exit status 75 so that
-// the Supervisor starts it again within its budget, any other error is FAILED. Returns the process's exit status.
+// success is FINISHED (STOPPED when a stop was desired), a retryable error ends the process with exit status 75: the
+// Supervisor reports it, and the coordinator places the component again, with the next epoch and within its budget. Any
+// other error is FAILED. A process whose lease is over ends with 76, whatever it does. Returns the exit status.
 int run_component(const ComponentMain& main);
 
 }  // namespace sluice::agents

@@ -4,6 +4,8 @@
 
 #include <fstream>
 
+#include "core/metrics.hpp"
+
 namespace sluice::agents {
 namespace {
 
@@ -12,6 +14,8 @@ using cluster::v1::ComponentStatus;
 
 constexpr std::chrono::milliseconds kLeastInterval{100};  // between two statuses
 constexpr std::chrono::milliseconds kSignOfLife{1000};    // a status goes out at least this often
+
+constexpr size_t kMetricsMax = 256;
 
 uint64_t resident_bytes() {
   std::ifstream statm("/proc/self/statm");
@@ -141,6 +145,13 @@ ComponentStatus FrameContext::compose(bool everything) {
   message.set_component_id(spec().component_id());
   message.set_epoch(spec().epoch());
   message.set_resident_bytes(resident_bytes());
+  for (auto& sample : metrics::samples(kMetricsMax)) {
+    auto& metric = *message.add_metrics();
+    metric.set_name(std::move(sample.name));
+    metric.mutable_labels()->insert(sample.labels.begin(), sample.labels.end());
+    metric.set_value(sample.value);
+    metric.set_counter(sample.counter);
+  }
   if (message.desired_revision() == 0) message.set_desired_revision(revision_read_);
   return message;
 }

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "core/log.hpp"
+#include "core/metrics.hpp"
 #include "store/capture/source_check.hpp"
 #include "store/capture/source_poller.hpp"
 #include "store/pipeline.hpp"
@@ -119,7 +120,23 @@ class StoreComponent {
     return {};
   }
 
+  void measure() {
+    static auto bytes = metrics::gauge("sluice_store_log_bytes", "Bytes of the log on disk");
+    static auto blocks = metrics::gauge("sluice_store_log_blocks", "Blocks of the log that readers can see");
+    static auto retained = metrics::gauge("sluice_store_retained_seconds", "Age of the oldest change that is kept");
+    uint64_t count = 0;
+    int64_t oldest_us = 0;
+    for (const auto& incarnation : log_->incarnations()) {
+      if (incarnation.visible >= incarnation.first) count += incarnation.visible - incarnation.first + 1;
+      if (oldest_us == 0) oldest_us = incarnation.begin_time_us;
+    }
+    bytes.set(static_cast<double>(log_->bytes_on_disk()));
+    blocks.set(static_cast<double>(count));
+    retained.set(oldest_us == 0 ? 0 : static_cast<double>(system_clock().unix_time_us() - oldest_us) / 1e6);
+  }
+
   void report(uint64_t revision) {
+    measure();
     auto status = log_->status();
     auto sample = source_.get();
     std::unique_lock lock(mutex_);

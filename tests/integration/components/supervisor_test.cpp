@@ -15,6 +15,7 @@
 #include "agents/components/runtime/component.hpp"
 #include "agents/supervisor/agent.hpp"
 #include "core/log.hpp"
+#include "core/metrics.hpp"
 #include "core/net/channel.hpp"
 #include "core/net/convert.hpp"
 #include "sluice/cluster/v1/cluster.grpc.pb.h"
@@ -60,6 +61,7 @@ class CoordinatorDouble final : public cluster::v1::ClusterService::Service {
         told = version_;
         cluster::v1::CoordinatorMessage message;
         *message.mutable_desired() = desired_;
+        message.mutable_desired()->set_term(term_);
         lock.unlock();
         std::lock_guard writing(write);
         stream->Write(message);
@@ -70,12 +72,17 @@ class CoordinatorDouble final : public cluster::v1::ClusterService::Service {
       if (message.has_heartbeat() && granting_) {
         cluster::v1::CoordinatorMessage answer;
         answer.mutable_lease()->set_sequence(message.heartbeat().sequence());
+        answer.mutable_lease()->set_term(term_);
         answer.mutable_lease()->set_ttl_ms(kTtlMs);
         answer.mutable_lease()->set_margin_ms(kMarginMs);
         std::lock_guard writing(write);
         stream->Write(answer);
       }
       if (message.has_status()) hear(message.status());
+      if (message.has_log()) {
+        std::lock_guard lock(mutex_);
+        log_.push_back(message.log());
+      }
       if (message.has_register_()) {
         std::lock_guard lock(mutex_);
         registered_ = message.register_();
@@ -95,6 +102,15 @@ class CoordinatorDouble final : public cluster::v1::ClusterService::Service {
     changed_.notify_all();
   }
   void grant(bool on) { granting_ = on; }
+  void set_term(uint64_t term) { term_ = term; }
+  // Lines that a component wrote and that hold this text; an empty id: the agent's own.
+  std::vector<cluster::v1::LogLine> log(const std::string& component, const std::string& text) const {
+    std::lock_guard lock(mutex_);
+    std::vector<cluster::v1::LogLine> found;
+    for (const auto& line : log_)
+      if (line.component_id() == component && line.line().find(text) != std::string::npos) found.push_back(line);
+    return found;
+  }
   int registrations() const {
     std::lock_guard lock(mutex_);
     return registrations_;
@@ -124,6 +140,8 @@ class CoordinatorDouble final : public cluster::v1::ClusterService::Service {
   cluster::v1::NodeDesired desired_;
   uint64_t version_ = 1;
   std::atomic<bool> granting_{true};
+  std::atomic<uint64_t> term_{0};
+  std::vector<cluster::v1::LogLine> log_;
   std::map<std::pair<std::string, uint64_t>, ComponentStatus> statuses_;
   cluster::v1::Register registered_;
   int registrations_ = 0;
@@ -316,7 +334,7 @@ TEST_F(SupervisorTest, EndWhileNoAgentWatchedIsReportedByTheNext) {
   ASSERT_TRUE(is_gone(process));
   start_agent();
   ASSERT_TRUE(coordinator_->reaches("p.run", 1, cluster::v1::FAILED));
-  EXPECT_EQ(coordinator_->status("p.run", 1).error().code(), "PROCESS_CRASHED");
+  EXPECT_EQ(coordinator_->status("p.run", 1).error().code(), "LEASE_EXPIRED") << "no agent renewed it";
 }
 
 TEST_F(SupervisorTest, FinishedComponentIsNotStartedAgainByTheNextAgent) {
@@ -435,6 +453,63 @@ TEST_F(SupervisorTest, TellsItsHealth) {
   EXPECT_EQ(Agent::start(options).error().code(), ErrorCode::UNSUPPORTED);
 }
 
+TEST_F(SupervisorTest, ShowsWhatItsComponentsMeasure) {
+  auto agent = Agent::start({.data_dir = data_dir(),
+                             .coordinators = {address()},
+                             .token = Secret(kToken),
+                             .listen = "127.0.0.1:0",
+                             .heartbeat = 100ms});
+  ASSERT_TRUE(agent.ok());
+  coordinator_->desire({assignment("p.measure", 1, "measure")});
+  httplib::Client client("127.0.0.1", (*agent)->http_port());
+  const auto shows = [&](const std::string& text) {
+    return client.Get("/metrics")->body.find(text) != std::string::npos;
+  };
+  const std::string labels = R"(project="p",component="p.measure",kind="store")";
+  EXPECT_TRUE(wait_until([&] { return shows("sluice_probe_bytes{" + labels + R"(,stage="first"} 7)"); }, 15s));
+  EXPECT_TRUE(shows("# TYPE sluice_probe_bytes gauge"));
+  EXPECT_TRUE(shows("sluice_component_resident_bytes{" + labels + "}"));
+  coordinator_->desire({});
+  EXPECT_TRUE(wait_until([&] { return !shows("p.measure"); }));
+  (*agent)->stop();
+}
+
+// An operator reads one log. A component that complains without end neither floods it nor waits for it.
+TEST_F(SupervisorTest, WarningsOfComponentsAndAgentReachTheCoordinator) {
+  start_agent();
+  coordinator_->desire({assignment("p.complain", 1, "complain")});
+  ASSERT_TRUE(wait_until([&] { return !coordinator_->log("p.complain", "still").empty(); }, 15s));
+  const auto first = coordinator_->log("p.complain", "disk is slow");
+  ASSERT_FALSE(first.empty());
+  EXPECT_LT(first.size(), 100u);
+  EXPECT_EQ(first[0].level(), "WARN");
+  EXPECT_EQ(first[0].line(), "probe: disk is slow n=0");
+  const auto still = coordinator_->log("p.complain", "still");
+  EXPECT_EQ(still[0].level(), "ERROR");
+  // What was left out is counted; the first of the other lines may be among it.
+  EXPECT_GE(first.size() + still[0].dropped(), 1000u);
+  EXPECT_LE(first.size() + still[0].dropped(), 1010u);
+  coordinator_->desire({assignment("p.complain", 1, "complain"), assignment("../p", 1, "finish")});
+  std::filesystem::remove_all(data_dir() + "/components");  // the next record cannot be written
+  std::ofstream(data_dir() + "/components") << "no folder";
+  coordinator_->desire({assignment("p.other", 1, "run")});
+  EXPECT_TRUE(wait_until([&] { return !coordinator_->log("", "cannot start a component").empty(); }, 15s));
+}
+
+TEST_F(SupervisorTest, ACoordinatorOfAnOlderTermGrantsNothing) {
+  coordinator_->set_term(7);
+  AgentOptions options{
+      .data_dir = data_dir(), .coordinators = {address()}, .token = Secret(kToken), .listen = "", .heartbeat = 100ms};
+  auto agent = Agent::start(options);
+  ASSERT_TRUE(agent.ok());
+  ASSERT_TRUE(wait_until([&] { return (*agent)->not_ready().empty(); }));
+  coordinator_->set_term(3);  // restored from a backup
+  EXPECT_TRUE(wait_until([&] { return (*agent)->not_ready().find("older than term 7") != std::string::npos; }));
+  EXPECT_TRUE(wait_until([&] { return coordinator_->registered().term() == 7; })) << "so the coordinator can tell too";
+  coordinator_->set_term(8);
+  EXPECT_TRUE(wait_until([&] { return (*agent)->not_ready().empty(); }, 15s));
+}
+
 TEST_F(SupervisorTest, RefusesAWrongTokenAndASharedDirectory) {
   start_agent();
   ASSERT_TRUE(wait_until([&] { return coordinator_->registrations() > 0; }));
@@ -472,9 +547,13 @@ Status probe(ComponentContext& context) {
     });
     return {};
   }
+  if (behaviour == "measure") metrics::gauge("sluice_probe_bytes", "Of the test", {{"stage", "first"}}).set(7);
+  if (behaviour == "complain")
+    for (int n = 0; n < 1000; ++n) log::warn("probe", "disk is slow", {{"n", n}});
   uint64_t seen = 0;
   for (;;) {
     const auto desired = context.wait_desired(seen, 1s);
+    if (behaviour == "complain") log::error("probe", "still");
     if (desired.stop()) return {};
     seen = desired.revision();
   }
