@@ -17,8 +17,8 @@ constexpr ServerFlag kFlags[] = {
      "Host on which Stores serve (default: that of --listen), or 'unix': on sockets only, without a health page "
      "unless --listen is given"},
     {"region", "NAME", "Region of this node, for placement"},
-    {"zone", "NAME", "Zone of this node; shown"},
-    {"label", "KEY=VALUE", "Label of this node; shown; may be repeated"},
+    {"zone", "NAME", "Zone of this node: among equal nodes the components of a project go to different zones"},
+    {"label", "KEY=VALUE", "Label of this node; shown by sluice node list; may be repeated"},
     {"node-id", "ID", "Id of this node (default: made once, kept in the data directory)"},
     {"log-file", "FILE", "Log file (default: agent.log in the data directory)"},
     {"heartbeat-ms", "N", "Milliseconds between heartbeats (default 1000)"},

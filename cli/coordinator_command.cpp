@@ -45,9 +45,9 @@ Result<coordinator::CoordinatorOptions> options_of(const Config& config) {
   SLUICE_ASSIGN(const int64_t disk, config.integer("disk-threshold", local ? 0 : 90, 0, 100));
   SLUICE_ASSIGN(const int64_t ttl, config.integer("lease-ttl-ms", 10'000, 500, 600'000));
   SLUICE_ASSIGN(const int64_t grace, config.integer("grace-ms", 2'000, 0, 600'000));
-  options.limits.cpu_max = static_cast<double>(cpu) / 100;
-  options.limits.memory_max = static_cast<double>(memory) / 100;
-  options.limits.disk_max = static_cast<double>(disk) / 100;
+  options.limits.placement.cpu_max = static_cast<double>(cpu) / 100;
+  options.limits.placement.memory_max = static_cast<double>(memory) / 100;
+  options.limits.placement.disk_max = static_cast<double>(disk) / 100;
   options.limits.lease_ttl = std::chrono::milliseconds(ttl);
   options.limits.lease_margin = std::chrono::milliseconds(std::min<int64_t>(2'000, ttl / 5));
   options.limits.grace = std::chrono::milliseconds(grace);

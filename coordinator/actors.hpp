@@ -1,4 +1,6 @@
 // The coordinator's actors and their messages. Payloads are immutable and shared; a message replaces the one before it.
+// The coordinator (coordinator_actor.cpp) spawns and ends all of them. The metadata actor has a thread of its own,
+// because it waits for the disk; the others share CAF's threads and never block.
 #pragma once
 
 #include <caf/allowed_unsafe_message_type.hpp>
@@ -10,9 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/cluster/session.hpp"
+#include "coordinator/cluster/agent_outbox.hpp"
 #include "coordinator/cluster/types.hpp"
 #include "coordinator/metadata/metadata.hpp"
+#include "coordinator/projects/project_commands.hpp"
 #include "sluice/admin/v1/admin.pb.h"
 
 namespace sluice::coordinator {
@@ -31,7 +34,7 @@ struct ReadReply {
 };
 
 struct SessionOpened {
-  std::shared_ptr<Session> session;
+  std::shared_ptr<AgentOutbox> outbox;
 };
 struct SessionMessage {
   uint64_t session;
@@ -53,10 +56,8 @@ struct ViewsChanged {
 };
 struct Tick {};
 
-enum class Verb { kStart, kStop, kResume, kRelease, kDelete, kFinish };
 struct Command {
-  Verb verb;
-  std::shared_ptr<const admin::v1::ResumeProjectRequest> resume;  // of kResume
+  std::shared_ptr<const ProjectCommand> wish;
 };
 struct CommandReply {
   std::shared_ptr<const Status> status;

@@ -6,12 +6,11 @@
 
 #include "coordinator/api/data_sources.hpp"
 #include "coordinator/projects/project_board.hpp"
+#include "coordinator/projects/project_commands.hpp"
 #include "core/result.hpp"
 #include "sluice/admin/v1/admin.pb.h"
 
 namespace sluice::coordinator {
-
-enum class ProjectVerb { kStart, kStop, kResume, kRelease, kDelete, kFinish };
 
 class Control {
  public:
@@ -19,9 +18,10 @@ class Control {
   virtual DataSources& data_sources() = 0;
   virtual const ProjectBoard& board() const = 0;
   virtual Result<std::string> create_project(admin::v1::CreateProjectRequest request) = 0;  // the new id
-  // Returns when the wish is persisted; the board tells when it is fulfilled.
-  virtual Status command(const std::string& id_or_name, ProjectVerb verb) = 0;
-  virtual Status resume(const admin::v1::ResumeProjectRequest& wish) = 0;
+  // Returns when the wish is persisted; the board tells when it is fulfilled. NOT_FOUND; INVALID_ARGUMENT; WRONG_STATE
+  // with the state that does not allow it; TIMED_OUT after 35 s, and then it may still be carried out: wishes may be
+  // repeated.
+  virtual Status command(const std::string& id_or_name, ProjectCommand wish) = 0;
   virtual Result<std::vector<admin::v1::Node>> nodes() = 0;
   virtual bool stopping() const = 0;  // streams end
 };

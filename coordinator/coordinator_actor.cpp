@@ -13,52 +13,50 @@
 #include "coordinator/api/admin_service.hpp"
 #include "coordinator/cluster/cluster_service.hpp"
 #include "coordinator/cluster/cm_actor.hpp"
+#include "coordinator/cluster/term.hpp"
 #include "coordinator/coordinator.hpp"
 #include "coordinator/metadata/metadata_actor.hpp"
+#include "coordinator/metadata/metadata_keys.hpp"
 #include "coordinator/projects/project_actor.hpp"
-#include "coordinator/projects/project_machine.hpp"
+#include "coordinator/projects/project_commands.hpp"
+#include "coordinator/projects/project_spec.hpp"
 #include "core/log.hpp"
 #include "core/net/channel.hpp"
 #include "core/net/http_server.hpp"
+#include "core/net/listen_address.hpp"
 
 namespace sluice::coordinator {
 namespace {
 
 constexpr const char* kArea = "coordinator";
-constexpr const char* kClusterKey = "/sluice/v1/cluster";
-constexpr const char* kProjectPrefix = "/sluice/v1/projects/";
-constexpr const char* kComponentPrefix = "/sluice/v1/components/";
+constexpr size_t kDeletionsMax = 10'000;
 constexpr std::chrono::seconds kCommandTimeout{35};
 
-bool is_loopback(const std::string& address) {
-  if (address.starts_with("unix:")) return true;
-  std::string host = address.substr(0, address.rfind(':'));
-  return host == "localhost" || host == "[::1]" || host == "::1" || host.starts_with("127.");
+Result<bool> holds_secrets(Metadata& metadata) {
+  SLUICE_ASSIGN(auto items, metadata.list(kEndpointPrefix));
+  v1::StoredEndpoint stored;
+  return std::any_of(items.begin(), items.end(), [&](const KeyValue& item) {
+    return stored.ParseFromString(item.value) && !stored.sealed_password().empty();
+  });
 }
 
-Status check_address(const char* flag, const std::string& address) {
-  if (address == "none" || is_loopback(address)) return {};
-  return Error(ErrorCode::UNSUPPORTED,
-               std::string(flag) + ": only loopback addresses and unix sockets: TLS is not available yet", address);
-}
-
-// A new term: older coordinators' messages are older than ours. The ttl is kept, so that the next start knows how long
-// the leases of this one may last.
-Result<v1::StoredCluster> begin_term(Metadata& metadata, std::chrono::milliseconds ttl) {
-  SLUICE_ASSIGN(auto found, metadata.get(kClusterKey));
-  v1::StoredCluster before;
-  if (found && !before.ParseFromString(found->value)) return Error(ErrorCode::CORRUPTED, "cannot be read", kClusterKey);
-  v1::StoredCluster next = before;
-  next.set_term(before.term() + 1);
-  next.set_lease_ttl_ms(ttl.count());
+// Ids of deleted projects. An agent that was away for so long that its project is not among them any more keeps the
+// folders.
+Result<std::set<std::string>> read_deleted(Metadata& metadata) {
+  SLUICE_ASSIGN(auto items, metadata.list(kDeletedPrefix));
+  std::set<std::string> ids;
+  std::multimap<int64_t, std::string> by_age;
+  for (const auto& item : items) {
+    v1::StoredDeletion deletion;
+    if (!deletion.ParseFromString(item.value)) return Error(ErrorCode::CORRUPTED, "cannot be read", item.key);
+    ids.insert(item.key.substr(std::string(kDeletedPrefix).size()));
+    by_age.emplace(deletion.deleted_us(), item.key);
+  }
   Txn txn;
-  txn.compares.push_back({kClusterKey, found ? found->mod_revision : 0});
-  txn.puts.push_back({kClusterKey, next.SerializeAsString()});
-  SLUICE_ASSIGN(auto result, metadata.txn(txn));
-  if (!result.committed)
-    return Error(ErrorCode::WRONG_STATE, "another coordinator started at the same time", kClusterKey);
-  next.set_lease_ttl_ms(std::max(before.lease_ttl_ms(), next.lease_ttl_ms()));
-  return next;
+  for (auto oldest = by_age.begin(); by_age.size() - txn.deletes.size() > kDeletionsMax; ++oldest)
+    txn.deletes.push_back(oldest->second);
+  SLUICE_ASSIGN([[maybe_unused]] auto pruned, metadata.txn(txn));
+  return ids;
 }
 
 class CoordinatorImpl final : public Coordinator, public Control, public AgentEvents {
@@ -80,27 +78,26 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
   }
 
   Status open() {
-    SLUICE_TRY(check_address("--grpc", options_.grpc));
-    SLUICE_TRY(check_address("--http", options_.http));
+    SLUICE_ASSIGN(grpc_, net::parse_listen_address("--grpc", options_.grpc));
+    if (options_.http != "none") {
+      SLUICE_ASSIGN(http_address_, net::parse_http_address("--http", options_.http));
+    }
     SLUICE_TRY(open_data_dir());
-    SLUICE_ASSIGN(auto cluster, begin_term(*metadata_, options_.limits.lease_ttl));
+    SLUICE_ASSIGN(auto term, begin_term(*metadata_, options_.limits.lease_ttl));
     config_.set("scheduler.max-threads", size_t(2));
     system_ = std::make_unique<caf::actor_system>(config_);
     metadata_actor_ = spawn_metadata(*system_, metadata_);
-    SLUICE_TRY(restore(cluster));
+    SLUICE_TRY(restore(term));
     return serve();
   }
 
   // ---- Coordinator ----
-  std::string grpc_address() const override {
-    if (options_.grpc.starts_with("unix:")) return options_.grpc;
-    return options_.grpc.substr(0, options_.grpc.rfind(':') + 1) + std::to_string(server_.port);
-  }
+  std::string grpc_address() const override { return grpc_.to_string(); }
   int http_port() const override { return options_.http == "none" ? 0 : http_.port(); }
   const Secret& token() const override { return token_; }
 
   // ---- AgentEvents ----
-  void opened(std::shared_ptr<Session> session) override { caf::anon_send(cm_, SessionOpened{std::move(session)}); }
+  void opened(std::shared_ptr<AgentOutbox> outbox) override { caf::anon_send(cm_, SessionOpened{std::move(outbox)}); }
   void received(uint64_t session, std::shared_ptr<const cluster::v1::AgentMessage> message) override {
     caf::anon_send(cm_, SessionMessage{session, std::move(message)});
   }
@@ -133,11 +130,23 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
     return id;
   }
 
-  Status command(const std::string& id_or_name, ProjectVerb verb) override {
-    return send(id_or_name, Command{static_cast<Verb>(verb), nullptr});
-  }
-  Status resume(const admin::v1::ResumeProjectRequest& wish) override {
-    return send(wish.id(), Command{Verb::kResume, std::make_shared<const admin::v1::ResumeProjectRequest>(wish)});
+  Status command(const std::string& id_or_name, ProjectCommand wish) override {
+    auto project = world_board_->get(id_or_name);
+    project_actor target;
+    if (project) {
+      std::lock_guard lock(mutex_);
+      if (auto found = projects_.find(project->id()); found != projects_.end()) target = found->second;
+    }
+    if (!target) return Error(ErrorCode::NOT_FOUND, "there is no project of this id or name", id_or_name);
+    caf::scoped_actor self(*system_);
+    Status status = Error(ErrorCode::TIMED_OUT, "the project does not answer", id_or_name);
+    self->request(target, kCommandTimeout, Command{std::make_shared<const ProjectCommand>(std::move(wish))})
+        .receive([&](const CommandReply& reply) { status = *reply.status; },
+                 [&](const caf::error& error) {
+                   status = Error(ErrorCode::TIMED_OUT, "the project does not answer: " + system_->render(error),
+                                  id_or_name);
+                 });
+    return status;
   }
 
   Result<std::vector<admin::v1::Node>> nodes() override {
@@ -149,27 +158,6 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
   }
 
  private:
-  static_assert(static_cast<int>(Verb::kFinish) == static_cast<int>(ProjectVerb::kFinish));
-
-  Status send(const std::string& id_or_name, Command command) {
-    auto project = world_board_->get(id_or_name);
-    project_actor target;
-    if (project) {
-      std::lock_guard lock(mutex_);
-      if (auto found = projects_.find(project->id()); found != projects_.end()) target = found->second;
-    }
-    if (!target) return Error(ErrorCode::NOT_FOUND, "there is no project of this id or name", id_or_name);
-    caf::scoped_actor self(*system_);
-    Status status = Error(ErrorCode::TIMED_OUT, "the project does not answer", id_or_name);
-    self->request(target, kCommandTimeout, std::move(command))
-        .receive([&](const CommandReply& reply) { status = *reply.status; },
-                 [&](const caf::error& error) {
-                   status = Error(ErrorCode::TIMED_OUT, "the project does not answer: " + system_->render(error),
-                                  id_or_name);
-                 });
-    return status;
-  }
-
   Status open_data_dir() {
     std::error_code error;
     std::filesystem::create_directories(options_.data_dir, error);
@@ -178,10 +166,11 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
     SLUICE_ASSIGN(token_, read_or_make_secret_file(options_.data_dir + "/admin.token"));
     std::string key_file =
         options_.master_key_file.empty() ? options_.data_dir + "/master.key" : options_.master_key_file;
-    SLUICE_ASSIGN(auto sealer, Sealer::open(key_file));
-    sealer_ = std::make_shared<const Sealer>(std::move(sealer));
     SLUICE_ASSIGN(auto metadata, open_rocksdb_metadata(options_.data_dir + "/metadata"));
     metadata_ = std::move(metadata);
+    SLUICE_ASSIGN(bool secrets_exist, holds_secrets(*metadata_));
+    SLUICE_ASSIGN(auto sealer, Sealer::open(key_file, secrets_exist));
+    sealer_ = std::make_shared<const Sealer>(std::move(sealer));
     data_sources_ = std::make_unique<DataSources>(metadata_, sealer_, system_clock());
     return {};
   }
@@ -196,7 +185,7 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
     return {};
   }
 
-  Status restore(const v1::StoredCluster& cluster) {
+  Status restore(const Term& term) {
     std::vector<ClusterManager::StoredPlacement> placements;
     SLUICE_ASSIGN(auto components, metadata_->list(kComponentPrefix));
     for (const auto& item : components) {
@@ -217,9 +206,10 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
         return Error(ErrorCode::CORRUPTED, "cannot be read", tables->key);
       ids.insert(record.project.id());
     }
+    SLUICE_ASSIGN(auto deleted, read_deleted(*metadata_));
     auto manager = std::make_unique<ClusterManager>(system_clock(), options_.limits);
-    manager->restore(cluster.term(), std::chrono::milliseconds(cluster.lease_ttl_ms()), placements, std::move(ids));
-    cm_ = spawn_cm(*system_, metadata_actor_, std::move(manager), ready_);
+    manager->restore(term.number, term.earlier_ttl, placements, std::move(ids), std::move(deleted));
+    cm_ = spawn_cm(*system_, metadata_actor_, std::move(manager), ready_, term);
     world_ = {metadata_actor_, cm_, world_board_, sealer_, &system_clock(), options_.region};
     std::vector<std::string> expected;
     for (auto& record : records) {
@@ -232,7 +222,7 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
       if (!world_board_->wait_for(id, kCommandTimeout))
         return Error(ErrorCode::TIMED_OUT, "a project cannot be read", id);
     log::info(kArea, "term begun",
-              {{"term", cluster.term()}, {"projects", records.size()}, {"placements", placements.size()}});
+              {{"term", term.number}, {"projects", records.size()}, {"placements", placements.size()}});
     return {};
   }
 
@@ -246,14 +236,15 @@ class CoordinatorImpl final : public Coordinator, public Control, public AgentEv
     enable_reflection_and_health();
     admin_ = make_admin_service(*this, token_);
     cluster_ = make_cluster_service(*this, token_);
-    SLUICE_ASSIGN(server_, net::start_server(options_.grpc, {admin_.get(), cluster_.get()}));
+    SLUICE_ASSIGN(server_, net::start_server(grpc_.to_string(), {admin_.get(), cluster_.get()}));
+    grpc_.port = server_.port;
     if (options_.http == "none") return {};
-    auto colon = options_.http.rfind(':');
     http_.add_metrics_and_health([this]() -> std::string { return *ready_ ? "" : "projects are still being read"; });
-    return http_.start(options_.http.substr(0, colon), std::atoi(options_.http.c_str() + colon + 1));
+    return http_.start(http_address_.host, http_address_.port);
   }
 
   CoordinatorOptions options_;
+  net::ListenAddress grpc_, http_address_;  // the port of grpc_: the one that was picked
   std::atomic<bool> stopping_{false};
   std::shared_ptr<std::atomic<bool>> ready_ = std::make_shared<std::atomic<bool>>(false);
   Secret token_;

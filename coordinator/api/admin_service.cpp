@@ -24,6 +24,7 @@ ProjectBoard::Entry summary(const Project& project) {
   out->clear_tables();
   out->clear_components();
   out->clear_checks();
+  out->clear_decisions();
   out->clear_transfer_mapping();  // as in OMS: DescribeProject has the configuration
   out->clear_common_transfer_config();
   out->clear_struct_transfer_config();
@@ -113,22 +114,26 @@ class AdminServiceImpl final : public AdminService::Service {
     });
   }
   grpc::Status StartProject(grpc::ServerContext* context, const ProjectRequest* request, Empty*) override {
-    return command(*context, request->id(), ProjectVerb::kStart);
+    return command(*context, request->id(), Verb::kStart);
   }
   grpc::Status StopProject(grpc::ServerContext* context, const ProjectRequest* request, Empty*) override {
-    return command(*context, request->id(), ProjectVerb::kStop);
+    return command(*context, request->id(), Verb::kStop);
   }
   grpc::Status ResumeProject(grpc::ServerContext* context, const ResumeProjectRequest* request, Empty*) override {
-    return call(*context, [&] { return control_.resume(*request); });
+    return call(*context, [&] { return control_.command(request->id(), {Verb::kResume, *request, {}}); });
   }
   grpc::Status ReleaseProject(grpc::ServerContext* context, const ProjectRequest* request, Empty*) override {
-    return command(*context, request->id(), ProjectVerb::kRelease);
+    return command(*context, request->id(), Verb::kRelease);
   }
   grpc::Status DeleteProject(grpc::ServerContext* context, const ProjectRequest* request, Empty*) override {
-    return command(*context, request->id(), ProjectVerb::kDelete);
+    return command(*context, request->id(), Verb::kDelete);
   }
   grpc::Status FinishProject(grpc::ServerContext* context, const ProjectRequest* request, Empty*) override {
-    return command(*context, request->id(), ProjectVerb::kFinish);
+    return command(*context, request->id(), Verb::kFinish);
+  }
+
+  grpc::Status Decide(grpc::ServerContext* context, const DecideRequest* request, Empty*) override {
+    return call(*context, [&] { return control_.command(request->id(), {Verb::kDecide, {}, request->decision()}); });
   }
 
   grpc::Status ListProjects(grpc::ServerContext* context, const ListProjectsRequest* request,
@@ -201,8 +206,8 @@ class AdminServiceImpl final : public AdminService::Service {
     return status.ok() ? grpc::Status::OK : net::to_grpc(status.error());
   }
 
-  grpc::Status command(grpc::ServerContext& context, const std::string& id, ProjectVerb verb) {
-    return call(context, [&] { return control_.command(id, verb); });
+  grpc::Status command(grpc::ServerContext& context, const std::string& id, Verb verb) {
+    return call(context, [&] { return control_.command(id, {verb, {}, {}}); });
   }
 
   template <class Use>
@@ -218,6 +223,9 @@ class AdminServiceImpl final : public AdminService::Service {
   Status list(const ListProjectsRequest& request, ListProjectsResponse& response) {
     if (request.label_ids_size() > 0)
       return Error(ErrorCode::UNSUPPORTED, "labelIds: labels are not supported", "labelIds");
+    if (request.visible_sub_project())
+      return Error(ErrorCode::UNSUPPORTED, "visibleSubProject: there are no projects below others",
+                   "visibleSubProject");
     std::vector<ProjectBoard::Entry> found;
     for (auto& project : control_.board().all()) {
       if (!request.search_key().empty() && project->id() != request.search_key() &&

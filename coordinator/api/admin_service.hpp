@@ -1,4 +1,5 @@
-// AdminService over gRPC: checks the token, translates messages, and leaves the rest to Control.
+// AdminService over gRPC: checks the token, translates messages, and leaves the rest to Control, which must outlive it.
+// Called on gRPC's threads, several at once; a call blocks its thread until Control answers.
 #pragma once
 
 #include <memory>

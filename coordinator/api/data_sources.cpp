@@ -4,14 +4,11 @@
 
 #include <algorithm>
 
+#include "coordinator/metadata/metadata_keys.hpp"
 #include "coordinator/projects/project_detail.hpp"
 
 namespace sluice::coordinator {
 namespace {
-
-constexpr const char* kPrefix = "/sluice/v1/endpoints/";
-std::string key_of(const std::string& id) { return kPrefix + id; }
-std::string name_key(const std::string& name) { return "/sluice/v1/endpoint_names/" + name; }
 
 Error invalid(const char* field, const char* why) {
   return Error(ErrorCode::INVALID_ARGUMENT, std::string(field) + ": " + why, field);
@@ -74,19 +71,19 @@ Result<std::string> DataSources::create(const admin::v1::CreateDataSourceRequest
   SLUICE_TRY(check(request));
   v1::StoredEndpoint stored;
   Txn txn;
-  SLUICE_ASSIGN(auto name, metadata_->get(name_key(request.name())));
+  SLUICE_ASSIGN(auto name, metadata_->get(endpoint_name_key(request.name())));
   if (name && !request.replace())
     return Error(ErrorCode::ALREADY_EXISTS, "a data source of this name exists", request.name());
   std::string id = name ? name->value : random_id("e_");
   stored.set_created_us(clock_.unix_time_us());
   if (name) {
-    SLUICE_ASSIGN(auto old, metadata_->get(key_of(id)));
+    SLUICE_ASSIGN(auto old, metadata_->get(endpoint_key(id)));
     if (!old || !stored.ParseFromString(old->value))
       return Error(ErrorCode::CORRUPTED, "the data source cannot be read", id);
-    txn.compares.push_back({key_of(id), old->mod_revision});
+    txn.compares.push_back({endpoint_key(id), old->mod_revision});
   } else {
-    txn.compares.push_back({name_key(request.name()), 0});
-    txn.puts.push_back({name_key(request.name()), id});
+    txn.compares.push_back({endpoint_name_key(request.name()), 0});
+    txn.puts.push_back({endpoint_name_key(request.name()), id});
   }
   fill(request, stored);
   stored.mutable_source()->set_id(id);
@@ -94,7 +91,7 @@ Result<std::string> DataSources::create(const admin::v1::CreateDataSourceRequest
   stored.mutable_source()->set_gmt_create(utc_text(stored.created_us()));
   stored.mutable_source()->set_gmt_modified(utc_text(stored.modified_us()));
   stored.set_sealed_password(request.password().empty() ? "" : sealer_->seal(Secret(request.password())));
-  txn.puts.push_back({key_of(id), stored.SerializeAsString()});
+  txn.puts.push_back({endpoint_key(id), stored.SerializeAsString()});
   SLUICE_ASSIGN(auto result, metadata_->txn(txn));
   if (!result.committed)
     return Error(ErrorCode::ALREADY_EXISTS, "a data source of this name was made at the same time", request.name());
@@ -102,7 +99,7 @@ Result<std::string> DataSources::create(const admin::v1::CreateDataSourceRequest
 }
 
 Result<admin::v1::ListDataSourceResponse> DataSources::list(const admin::v1::ListDataSourceRequest& request) {
-  SLUICE_ASSIGN(auto items, metadata_->list(kPrefix));
+  SLUICE_ASSIGN(auto items, metadata_->list(kEndpointPrefix));
   std::vector<v1::StoredEndpoint> found;
   for (const auto& item : items) {
     v1::StoredEndpoint stored;
@@ -134,9 +131,9 @@ Result<admin::v1::ListDataSourceResponse> DataSources::list(const admin::v1::Lis
 
 Result<v1::StoredEndpoint> DataSources::find(const std::string& id_or_name) {
   std::string id = id_or_name;
-  SLUICE_ASSIGN(auto name, metadata_->get(name_key(id_or_name)));
+  SLUICE_ASSIGN(auto name, metadata_->get(endpoint_name_key(id_or_name)));
   if (name) id = name->value;
-  SLUICE_ASSIGN(auto item, metadata_->get(key_of(id)));
+  SLUICE_ASSIGN(auto item, metadata_->get(endpoint_key(id)));
   if (!item) return Error(ErrorCode::NOT_FOUND, "there is no data source of this id or name", id_or_name);
   v1::StoredEndpoint stored;
   if (!stored.ParseFromString(item->value)) return Error(ErrorCode::CORRUPTED, "the data source cannot be read", id);
@@ -151,7 +148,7 @@ Status DataSources::remove(const std::string& id_or_name,
     return Error(ErrorCode::WRONG_STATE, "project " + user + " uses it; release or delete the project first",
                  source.name());
   Txn txn;
-  txn.deletes = {key_of(source.id()), name_key(source.name())};
+  txn.deletes = {endpoint_key(source.id()), endpoint_name_key(source.name())};
   SLUICE_ASSIGN([[maybe_unused]] auto result, metadata_->txn(txn));
   return {};
 }

@@ -15,6 +15,8 @@ using std::chrono::milliseconds;
 
 constexpr const char* kArea = "coordinator.cm";
 
+constexpr milliseconds kCancelledPause{500};  // the agent that ended it is about to go
+
 // A crash is answered at once; an error that the component reported is given a little time to pass.
 milliseconds retry_delay(const Error& error, size_t restarts) {
   if (error.code() == ErrorCode::PROCESS_CRASHED) return milliseconds(restarts <= 1 ? 0 : 500 * restarts);
@@ -24,9 +26,10 @@ milliseconds retry_delay(const Error& error, size_t restarts) {
 }  // namespace
 
 void ClusterManager::restore(uint64_t term, milliseconds earlier_ttl, const std::vector<StoredPlacement>& placements,
-                             std::set<std::string> projects) {
+                             std::set<std::string> projects, std::set<std::string> deleted) {
   term_ = term;
   awaited_ = std::move(projects);
+  over_ = std::move(deleted);
   for (const auto& placement : placements) {
     Entry& entry = entries_[placement.component.component_id()];
     entry.stored = placement.component;
@@ -53,13 +56,19 @@ const ClusterManager::Node* ClusterManager::alive(const std::string& id) const {
 }
 
 void ClusterManager::registered(uint64_t session, const cluster::v1::Register& about) {
-  Node& node = nodes_[about.node_id()];
-  if (node.session != 0 && node.session != session) {
-    cluster::v1::CoordinatorMessage message;
-    *message.mutable_rejected()->mutable_error() =
-        net::to_proto(Error(ErrorCode::WRONG_STATE, "a newer stream registered this node", about.node_id()));
-    send(node.session, std::move(message), true);
+  if (about.term() > term_) {
+    const Error older(ErrorCode::WRONG_STATE,
+                      "the coordinator's term " + std::to_string(term_) + " is older than term " +
+                          std::to_string(about.term()) +
+                          " that this agent follows: its metadata were restored from an older copy. Bring the newer "
+                          "ones back, or restart the agent to let it follow these",
+                      about.node_id());
+    log::error(kArea, "node refused", {{"node", about.node_id()}, {"error", older}});
+    return reject(session, older);
   }
+  Node& node = nodes_[about.node_id()];
+  if (node.session != 0 && node.session != session)
+    reject(node.session, Error(ErrorCode::WRONG_STATE, "a newer stream registered this node", about.node_id()));
   log::info(kArea, "node registered",
             {{"node", about.node_id()}, {"region", about.region()}, {"components", about.components_size()}});
   node.about = about;
@@ -86,6 +95,7 @@ void ClusterManager::heartbeat(uint64_t session, const cluster::v1::Heartbeat& h
   node->load = heartbeat;
   node->sampled_us = clock_.unix_time_us();
   node->lease_until = clock_.boot_time() + limits_.lease_ttl;
+  if (removals_of(*node) != node->removals) node->dirty = true;
   // Assignments first: a lease must never reach components that are not assigned any more.
   if (node->dirty) send_assignments(node->about.node_id(), *node);
   cluster::v1::CoordinatorMessage message;
@@ -121,10 +131,11 @@ void ClusterManager::take_failure(Entry& entry, const Error& error) {
             {{"component", entry.stored.component_id()}, {"epoch", entry.stored.epoch()}, {"error", error}});
   // A failure of an earlier attempt was answered already: need() starts the component anew.
   if (entry.wanted && entry.stored.attempt() < entry.attempt) return;
-  // Ended by the cluster's own rules, not by its work: placed again, whatever the budget.
-  if (error.code() == ErrorCode::LEASE_EXPIRED || error.code() == ErrorCode::STALE_EPOCH) {
+  // Ended by the cluster's own rules or with its agent, not by its work: placed again, whatever the budget.
+  if (error.code() == ErrorCode::LEASE_EXPIRED || error.code() == ErrorCode::STALE_EPOCH ||
+      error.code() == ErrorCode::CANCELLED) {
     entry.retry = true;
-    entry.retry_at = clock_.boot_time();
+    entry.retry_at = clock_.boot_time() + (error.code() == ErrorCode::CANCELLED ? kCancelledPause : milliseconds(0));
     return;
   }
   // A precheck is there to tell at once what is wrong: only its own crash is answered by another try.
@@ -139,9 +150,11 @@ void ClusterManager::take_failure(Entry& entry, const Error& error) {
   restarts->erase(std::remove_if(restarts->begin(), restarts->end(), [&](int64_t at) { return at < oldest; }),
                   restarts->end());
   if (static_cast<size_t>(restarts->size()) >= limits_.restarts_max) {
-    entry.failed =
-        error.prefixed("it failed " + std::to_string(restarts->size() + 1) + " times within " +
-                       std::to_string(limits_.restart_window.count() / 60) + " minutes, the last time by this");
+    entry.failed = Error(ErrorCode::RESTART_BUDGET_EXHAUSTED,
+                         "it failed " + std::to_string(restarts->size() + 1) + " times within " +
+                             std::to_string(limits_.restart_window.count() / 60) + " minutes, the last time by " +
+                             std::string(error.id()) + ": " + error.cause(),
+                         error.object().empty() ? entry.stored.component_id() : error.object(), error.position());
     return;
   }
   restarts->Add(now);
@@ -171,6 +184,7 @@ void ClusterManager::set_desired(Entry& entry, const cluster::v1::ComponentDesir
 
 void ClusterManager::set_wanted(const WantedProject& wanted) {
   awaited_.erase(wanted.project_id);
+  if (wanted.over) over_.insert(wanted.project_id);
   std::set<std::string> named;
   for (const auto& component : wanted.components) {
     const std::string& id = component.spec.component_id();
@@ -212,10 +226,10 @@ void ClusterManager::set_wanted(const WantedProject& wanted) {
 }
 
 void ClusterManager::forget(const std::string& project_id) {
-  set_wanted(WantedProject{project_id, 0, {}});
+  set_wanted(WantedProject{project_id, 0, true, {}});
   for (auto it = entries_.begin(); it != entries_.end();) {
     if (it->second.stored.project_id() == project_id) {
-      forgotten_.push_back(it->first);
+      forgotten_.insert(it->first);
       it = entries_.erase(it);
     } else {
       ++it;
@@ -228,10 +242,7 @@ void ClusterManager::lose(const std::string& id, Node& node) {
   log::warn(kArea, "node lost: its lease and the grace are over", {{"node", id}});
   node.lost = true;
   if (node.session != 0) {
-    cluster::v1::CoordinatorMessage message;
-    *message.mutable_rejected()->mutable_error() =
-        net::to_proto(Error(ErrorCode::LEASE_EXPIRED, "the node was silent for too long", id));
-    send(node.session, std::move(message), true);
+    reject(node.session, Error(ErrorCode::LEASE_EXPIRED, "the node was silent for too long", id));
     node.session = 0;
   }
   for (auto& [component, entry] : entries_) {
@@ -271,49 +282,39 @@ ClusterManager::Need ClusterManager::need(const Entry& entry) const {
   return Need::kNothing;
 }
 
-double ClusterManager::load_of(const std::string& id, const std::map<std::string, int>& extra) const {
+// `extra`: what this plan has given to each node already.
+NodeCandidate ClusterManager::candidate(const std::string& id, const Node& node, const Entry& entry,
+                                        const std::map<std::string, int>& extra) const {
+  NodeCandidate result{id, node.about.region()};
+  result.cpu = node.load.cpu_load();
+  result.memory = node.load.memory_used();
+  result.disk = node.load.disk_used();
   int components = extra.contains(id) ? extra.at(id) : 0;
-  for (const auto& [component, entry] : entries_)
-    if (entry.wanted && entry.active && entry.stored.node() == id) ++components;
-  return static_cast<double>(components) / std::max(1u, nodes_.at(id).about.cpus());
+  for (const auto& [component, other] : entries_) {
+    if (!other.wanted || !other.active) continue;
+    const bool here = other.stored.node() == id;
+    components += here;
+    if (&other == &entry || other.stored.project_id() != entry.stored.project_id()) continue;
+    result.has_store = result.has_store || (here && other.want.spec.kind() == cluster::v1::STORE);
+    auto where = nodes_.find(other.stored.node());
+    result.zone_mates +=
+        where != nodes_.end() && !node.about.zone().empty() && where->second.about.zone() == node.about.zone();
+  }
+  result.components_per_cpu = static_cast<double>(components) / std::max(1u, node.about.cpus());
+  return result;
 }
 
-bool ClusterManager::store_lives_on(const Entry& entry, const std::string& node) const {
-  return std::any_of(entries_.begin(), entries_.end(), [&](const auto& item) {
-    const Entry& other = item.second;
-    return other.active && other.wanted && other.stored.project_id() == entry.stored.project_id() &&
-           other.want.spec.kind() == cluster::v1::STORE && other.stored.node() == node;
-  });
-}
-
-std::optional<std::string> ClusterManager::choose(const Entry& entry, const std::map<std::string, int>& extra,
-                                                  std::optional<Error>& why) {
+Result<std::string> ClusterManager::choose(const Entry& entry, const std::map<std::string, int>& extra) const {
   // Where it was it stays while that node lives, and as long as it may still run there it goes nowhere else.
   if (auto old = nodes_.find(entry.stored.node()); old != nodes_.end() && !old->second.lost) {
     if (old->second.session != 0) return old->first;
-    why = Error(ErrorCode::NO_NODE, "waiting until the lease of node " + old->first + " is over");
-    return std::nullopt;
+    return Error(ErrorCode::NO_NODE, "waiting until the lease of node " + old->first + " is over");
   }
-  using Score = std::tuple<bool, bool, double, bool, std::string>;
-  std::optional<Score> best;
-  int full = 0;
-  for (const auto& [id, node] : nodes_) {
-    if (!alive(id)) continue;
-    if ((limits_.memory_max > 0 && node.load.memory_used() > limits_.memory_max) ||
-        (limits_.disk_max > 0 && node.load.disk_used() > limits_.disk_max)) {
-      ++full;
-      continue;
-    }
-    bool busy = limits_.cpu_max > 0 && node.load.cpu_load() > limits_.cpu_max;
-    bool elsewhere = !entry.want.region.empty() && node.about.region() != entry.want.region;
-    bool beside_store = entry.want.spec.kind() == cluster::v1::INCR_SYNC && store_lives_on(entry, id);
-    Score score(elsewhere, busy, load_of(id, extra), beside_store, id);
-    if (!best || score < *best) best = score;
-  }
-  if (best) return std::get<4>(*best);
-  why = Error(ErrorCode::NO_NODE, full > 0 ? std::to_string(full) + " agents are above their memory or disk threshold"
-                                           : std::string("no agent is registered"));
-  return std::nullopt;
+  std::vector<NodeCandidate> candidates;
+  for (const auto& [id, node] : nodes_)
+    if (alive(id)) candidates.push_back(candidate(id, node, entry, extra));
+  return choose_node(candidates, {entry.want.region, entry.want.spec.kind() == cluster::v1::INCR_SYNC},
+                     limits_.placement);
 }
 
 std::vector<ClusterManager::Placement> ClusterManager::plan() {
@@ -323,11 +324,10 @@ std::vector<ClusterManager::Placement> ClusterManager::plan() {
   for (auto& [id, entry] : entries_) {
     Need reason = need(entry);
     if (reason == Need::kNothing) continue;
-    std::optional<Error> why;
-    auto node = choose(entry, extra, why);
-    if (!node) {
-      if (!entry.waiting || entry.waiting->cause() != why->cause()) touch(entry);
-      entry.waiting = why;
+    auto node = choose(entry, extra);
+    if (!node.ok()) {
+      if (!entry.waiting || entry.waiting->cause() != node.error().cause()) touch(entry);
+      entry.waiting = node.error();
       continue;
     }
     if (!entry.active) ++extra[*node];
@@ -377,10 +377,18 @@ void ClusterManager::conflicted(const v1::StoredComponent& stored, uint64_t revi
   found->second.status.reset();
 }
 
-std::vector<std::string> ClusterManager::take_forgotten() { return std::exchange(forgotten_, {}); }
+void ClusterManager::forgot(const std::set<std::string>& ids) {
+  for (const auto& id : ids) forgotten_.erase(id);
+}
 
 void ClusterManager::send(uint64_t session, cluster::v1::CoordinatorMessage message, bool close) {
   messages_.push_back({session, std::make_shared<const cluster::v1::CoordinatorMessage>(std::move(message)), close});
+}
+
+void ClusterManager::reject(uint64_t session, const Error& error) {
+  cluster::v1::CoordinatorMessage message;
+  *message.mutable_rejected()->mutable_error() = net::to_proto(error);
+  send(session, std::move(message), true);
 }
 
 void ClusterManager::send_assignments(const std::string& id, Node& node) {
@@ -396,8 +404,19 @@ void ClusterManager::send_assignments(const std::string& id, Node& node) {
     *assignment->mutable_spec() = entry.spec;
     *assignment->mutable_desired() = entry.desired;
   }
+  node.removals = removals_of(node);
+  desired->mutable_removals()->Assign(node.removals.begin(), node.removals.end());
   node.dirty = false;
   send(node.session, std::move(message));
+}
+
+// Only of projects that are known to be over: a folder of a project that this coordinator has never heard of may belong
+// to a newer state of the metadata than the one that it was started with.
+std::vector<std::string> ClusterManager::removals_of(const Node& node) const {
+  std::vector<std::string> ids;
+  for (const std::string& id : node.load.folders())
+    if (over_.contains(id.substr(0, id.find('.')))) ids.push_back(id);
+  return ids;
 }
 
 std::vector<ClusterManager::Message> ClusterManager::take_messages() {

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/cluster/placement.hpp"
 #include "coordinator/cluster/types.hpp"
 #include "core/clock.hpp"
 #include "sluice/admin/v1/admin.pb.h"
@@ -29,8 +30,7 @@ struct ClusterLimits {
   std::chrono::milliseconds grace{2'000};
   size_t restarts_max = 5;  // per component within the window
   std::chrono::seconds restart_window{600};
-  double cpu_max = 0.85;                      // above: taken only when no other node can
-  double memory_max = 0.85, disk_max = 0.90;  // above: no new components; 0: not looked at
+  PlacementLimits placement;
 };
 
 class ClusterManager {
@@ -52,9 +52,11 @@ class ClusterManager {
   ClusterManager(const Clock& clock, ClusterLimits limits) : clock_(clock), limits_(limits) {}
 
   // Before anything else. `earlier_ttl`: the longest that a lease granted by an earlier coordinator may last.
+  // `deleted`: ids of projects that were deleted; agents may still have folders of theirs.
   void restore(uint64_t term, std::chrono::milliseconds earlier_ttl, const std::vector<StoredPlacement>& placements,
-               std::set<std::string> projects);
+               std::set<std::string> projects, std::set<std::string> deleted);
 
+  // Refused when the node follows a later term: the metadata behind this manager are older than what ran there.
   void registered(uint64_t session, const cluster::v1::Register& node);
   void heartbeat(uint64_t session, const cluster::v1::Heartbeat& heartbeat);
   void reported(uint64_t session, const cluster::v1::ComponentStatus& status);
@@ -67,7 +69,9 @@ class ClusterManager {
   void commit(const std::vector<Placement>& placements, uint64_t revision);
   // The compare failed: what metadata really holds.
   void conflicted(const v1::StoredComponent& stored, uint64_t revision);
-  std::vector<std::string> take_forgotten();  // component ids whose records are to be deleted
+  // Component ids whose records are to be deleted, until forgot() tells that they are.
+  const std::set<std::string>& forgotten() const { return forgotten_; }
+  void forgot(const std::set<std::string>& ids);
 
   std::vector<Message> take_messages();
   std::vector<std::pair<std::string, ComponentViews>> take_views();
@@ -84,6 +88,7 @@ class ClusterManager {
     bool lost = true;                        // the lease and the grace are over
     bool dirty = false;                      // its assignments are to be sent
     std::map<std::string, uint64_t> listed;  // components and epochs that it registered with
+    std::vector<std::string> removals;       // components whose folders it was told last to remove
   };
   struct Entry {
     v1::StoredComponent stored;
@@ -106,28 +111,30 @@ class ClusterManager {
   Node* node_of(uint64_t session);
   const Node* alive(const std::string& id) const;
   Need need(const Entry& entry) const;
-  std::optional<std::string> choose(const Entry& entry, const std::map<std::string, int>& extra,
-                                    std::optional<Error>& why);
-  double load_of(const std::string& node, const std::map<std::string, int>& extra) const;
-  bool store_lives_on(const Entry& entry, const std::string& node) const;
+  Result<std::string> choose(const Entry& entry, const std::map<std::string, int>& extra) const;
+  NodeCandidate candidate(const std::string& id, const Node& node, const Entry& entry,
+                          const std::map<std::string, int>& extra) const;
   void take_status(Entry& entry, const cluster::v1::ComponentStatus& status);
   void take_failure(Entry& entry, const Error& error);
   void set_desired(Entry& entry, const cluster::v1::ComponentDesired& want);
   void lose(const std::string& id, Node& node);
   void touch(const Entry& entry);
   void send(uint64_t session, cluster::v1::CoordinatorMessage message, bool close = false);
+  void reject(uint64_t session, const Error& error);
   void send_assignments(const std::string& id, Node& node);
+  std::vector<std::string> removals_of(const Node& node) const;
   ComponentView view_of(const Entry& entry) const;
 
   const Clock& clock_;
   ClusterLimits limits_;
   uint64_t term_ = 0;
   std::set<std::string> awaited_;  // projects that have not said yet what they want
+  std::set<std::string> over_;     // projects that are released or deleted
   std::map<std::string, Node> nodes_;
   std::map<std::string, Entry> entries_;
   std::set<std::string> changed_projects_;
   std::vector<Message> messages_;
-  std::vector<std::string> forgotten_;
+  std::set<std::string> forgotten_;
 };
 
 }  // namespace sluice::coordinator

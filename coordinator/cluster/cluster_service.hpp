@@ -5,7 +5,7 @@
 #include <atomic>
 #include <memory>
 
-#include "coordinator/cluster/session.hpp"
+#include "coordinator/cluster/agent_outbox.hpp"
 #include "core/secret.hpp"
 
 namespace grpc {

@@ -6,6 +6,7 @@
 
 #include <atomic>
 
+#include "coordinator/metadata/metadata_keys.hpp"
 #include "core/log.hpp"
 #include "core/metrics.hpp"
 
@@ -22,26 +23,27 @@ struct cm_state {
   metadata_actor metadata;
   std::unique_ptr<ClusterManager> manager;
   std::shared_ptr<std::atomic<bool>> ready;
-  std::map<uint64_t, std::shared_ptr<Session>> sessions;
+  std::map<uint64_t, std::shared_ptr<AgentOutbox>> outboxes;  // by session
   std::map<std::string, project_actor> projects;
   std::chrono::steady_clock::time_point failed_until{};
+  std::shared_ptr<const Txn> settle;  // the leases of earlier terms are over
+  std::chrono::steady_clock::time_point settle_at{};
   metrics::Counter placements = metrics::counter("sluice_coordinator_placements_total", "Epochs raised and assigned");
   metrics::Gauge online = metrics::gauge("sluice_coordinator_nodes_online", "Agents whose stream is open");
 
   void received(const SessionMessage& event) {
-    if (!sessions.contains(event.session)) return;
+    if (!outboxes.contains(event.session)) return;
     const auto& message = *event.message;
     if (message.has_register_()) manager->registered(event.session, message.register_());
     if (message.has_heartbeat()) manager->heartbeat(event.session, message.heartbeat());
     if (message.has_status()) manager->reported(event.session, message.status());
-    if (message.has_log()) log::info("component", message.log().line(), {{"component", message.log().component_id()}});
     pump();
   }
 
   void closed(uint64_t session) {
-    sessions.erase(session);
+    outboxes.erase(session);
     manager->disconnected(session);
-    online.set(sessions.size());
+    online.set(outboxes.size());
     pump();
   }
 
@@ -51,7 +53,7 @@ struct cm_state {
     // A disk that refuses writes is not asked again at every heartbeat. What is persisted goes on under its leases.
     if (std::chrono::steady_clock::now() < failed_until) return flush();
     auto plan = manager->plan();
-    auto forgotten = manager->take_forgotten();
+    auto forgotten = manager->forgotten();
     if (plan.empty() && forgotten.empty()) return flush();
     auto txn = std::make_shared<Txn>();
     for (const auto& placement : plan) {
@@ -60,7 +62,7 @@ struct cm_state {
     }
     for (const auto& id : forgotten) txn->deletes.push_back(component_key(id));
     self->request(metadata, kMetadataTimeout, CommitRequest{txn})
-        .await([this, plan](const CommitReply& reply) { committed(plan, *reply.result); },
+        .await([this, plan, forgotten](const CommitReply& reply) { committed(plan, forgotten, *reply.result); },
                [this](const caf::error&) { failed(Error(ErrorCode::TIMED_OUT, "metadata does not answer")); });
   }
 
@@ -70,9 +72,11 @@ struct cm_state {
     flush();
   }
 
-  void committed(const std::vector<ClusterManager::Placement>& plan, const Result<TxnResult>& result) {
+  void committed(const std::vector<ClusterManager::Placement>& plan, const std::set<std::string>& forgotten,
+                 const Result<TxnResult>& result) {
     if (!result.ok()) return failed(result.error());
     if (!result->committed) return reread(plan);
+    manager->forgot(forgotten);
     placements.add(plan.size());
     manager->commit(plan, result->revision);
     flush();
@@ -96,12 +100,12 @@ struct cm_state {
 
   void flush() {
     for (auto& message : manager->take_messages()) {
-      auto found = sessions.find(message.session);
-      if (found == sessions.end()) continue;
+      auto found = outboxes.find(message.session);
+      if (found == outboxes.end()) continue;
       found->second->push(message.message);
       if (message.close) {
         found->second->close();
-        sessions.erase(found);
+        outboxes.erase(found);
       }
     }
     for (auto& [project, views] : manager->take_views())
@@ -116,8 +120,15 @@ struct cm_state {
     pump();
   }
 
+  void settle_leases() {
+    if (!settle || std::chrono::steady_clock::now() < settle_at) return;
+    self->request(metadata, kMetadataTimeout, CommitRequest{std::exchange(settle, nullptr)})
+        .await([](const CommitReply&) {}, [](const caf::error&) {});  // not written: the next start waits longer
+  }
+
   void tick() {
     manager->tick();
+    settle_leases();
     pump();
     self->delayed_send(self, kTick, Tick{});
   }
@@ -125,17 +136,19 @@ struct cm_state {
 
 cm_actor::behavior_type cm(cm_actor::stateful_pointer<cm_state> self, metadata_actor metadata,
                            std::shared_ptr<std::unique_ptr<ClusterManager>> manager,
-                           std::shared_ptr<std::atomic<bool>> ready) {
+                           std::shared_ptr<std::atomic<bool>> ready, const Term& term) {
   auto& state = self->state;
   state.self = self;
   state.metadata = std::move(metadata);
   state.manager = std::move(*manager);
   state.ready = std::move(ready);
+  state.settle = term.settle;
+  state.settle_at = std::chrono::steady_clock::now() + term.earlier_ttl;
   self->send(self, Tick{});
   return {
       [self](const SessionOpened& event) {
-        self->state.sessions[event.session->id()] = event.session;
-        self->state.online.set(self->state.sessions.size());
+        self->state.outboxes[event.outbox->session()] = event.outbox;
+        self->state.online.set(self->state.outboxes.size());
       },
       [self](const SessionMessage& event) { self->state.received(event); },
       [self](const SessionClosed& event) { self->state.closed(event.session); },
@@ -154,12 +167,10 @@ cm_actor::behavior_type cm(cm_actor::stateful_pointer<cm_state> self, metadata_a
 
 }  // namespace
 
-std::string component_key(const std::string& component_id) { return "/sluice/v1/components/" + component_id; }
-
 cm_actor spawn_cm(caf::actor_system& system, metadata_actor metadata, std::unique_ptr<ClusterManager> manager,
-                  std::shared_ptr<std::atomic<bool>> ready) {
+                  std::shared_ptr<std::atomic<bool>> ready, const Term& term) {
   auto shared = std::make_shared<std::unique_ptr<ClusterManager>>(std::move(manager));
-  return system.spawn(cm, std::move(metadata), shared, std::move(ready));
+  return system.spawn(cm, std::move(metadata), shared, std::move(ready), term);
 }
 
 }  // namespace sluice::coordinator

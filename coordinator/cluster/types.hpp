@@ -25,6 +25,7 @@ struct WantedComponent {
 struct WantedProject {
   std::string project_id;
   uint64_t attempt = 0;
+  bool over = false;  // released: nothing of it will run again, and its folders on the nodes are of no use
   std::vector<WantedComponent> components;
 };
 

@@ -69,7 +69,11 @@ Result<Secret> read_or_make_secret_file(const std::string& path) {
   return secret;
 }
 
-Result<Sealer> Sealer::open(const std::string& key_file) {
+Result<Sealer> Sealer::open(const std::string& key_file, bool secrets_exist) {
+  if (secrets_exist && access(key_file.c_str(), F_OK) != 0 && errno == ENOENT)
+    return Error(ErrorCode::NOT_FOUND,
+                 "the master key is lost, and passwords in the metadata are sealed under it: put the file back",
+                 key_file);
   SLUICE_ASSIGN(Secret hex, read_or_make_secret_file(key_file));
   std::string key(crypto_secretbox_KEYBYTES, '\0');
   size_t length = 0;

@@ -11,9 +11,9 @@ namespace sluice::coordinator {
 
 class Sealer {
  public:
-  // Reads the master key (32 bytes as hex), or makes one with mode 0600 when the file does not exist. A file that
-  // others can read is refused.
-  static Result<Sealer> open(const std::string& key_file);
+  // Reads the master key (32 bytes as hex). A file that others can read is refused. When it does not exist one is made
+  // with mode 0600, unless secrets are sealed already: then the key is lost, and NOT_FOUND says so.
+  static Result<Sealer> open(const std::string& key_file, bool secrets_exist);
 
   std::string seal(const Secret& secret) const;            // nonce and box; differs at every call
   Result<Secret> unseal(const std::string& sealed) const;  // CORRUPTED: another key, or changed bytes

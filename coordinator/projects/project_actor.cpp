@@ -7,6 +7,8 @@
 
 #include <functional>
 
+#include "coordinator/metadata/metadata_keys.hpp"
+#include "coordinator/projects/project_commands.hpp"
 #include "coordinator/projects/project_detail.hpp"
 #include "coordinator/projects/project_machine.hpp"
 #include "core/log.hpp"
@@ -20,6 +22,13 @@ constexpr const char* kArea = "coordinator.project";
 constexpr std::chrono::milliseconds kTick{500};
 constexpr std::chrono::seconds kMetadataTimeout{30};
 constexpr int64_t kPublishIntervalUs = 200'000;
+
+struct GaugeName {
+  const char *name, *help;
+};
+constexpr GaugeName kLag{"sluice_project_lag_seconds", "Age of the oldest change not yet applied"},
+    kRunning{"sluice_project_running", "1 while the project's status is RUNNING"},
+    kFailed{"sluice_project_failed", "1 while the project's status is FAILED"};
 
 cluster::v1::DatabaseEndpoint endpoint_of(const v1::StoredEndpoint& stored, const Secret& password) {
   cluster::v1::DatabaseEndpoint out;
@@ -37,23 +46,7 @@ cluster::v1::DatabaseEndpoint endpoint_of(const v1::StoredEndpoint& stored, cons
   return out;
 }
 
-Result<v1::StoredProject> apply(const Command& command, const v1::StoredProject& state, int64_t now) {
-  switch (command.verb) {
-    case Verb::kStart:
-      return start_project(state, now);
-    case Verb::kStop:
-      return stop_project(state, now);
-    case Verb::kResume:
-      return resume_project(state, *command.resume, now);
-    case Verb::kRelease:
-      return release_project(state, now);
-    case Verb::kDelete:
-      return delete_project(state, now);
-    case Verb::kFinish:
-      return finish_project(state, now);
-  }
-  return Error(ErrorCode::INTERNAL, "unknown command");
-}
+bool runs(const v1::StoredProject& project) { return project.status() == "RUNNING" && project.ending().empty(); }
 
 struct project_state {
   static inline const char* name = "project";
@@ -65,6 +58,7 @@ struct project_state {
   ComponentViews views;
   v1::StoredEndpoint source, sink;
   cluster::v1::DatabaseEndpoint source_login, sink_login;
+  Status endpoints = Error(ErrorCode::TIMED_OUT, "the data sources are being read");  // whether the logins are known
   std::string sent;  // the wanted set that the CM has, serialised
   int64_t published_us = 0;
   bool unpublished = false;
@@ -76,14 +70,22 @@ struct project_state {
 
   void advance() {
     if (disowned) return;
-    Decision decision = decide(project, views, now());
-    if (decision.changed)
-      return persist(std::move(decision.next), [this](const Status& kept) {
+    if (!endpoints.ok() && !endpoints.error().retryable() && runs(project)) return give_up();
+    Outcome outcome = decide(project, views, now());
+    if (outcome.changed)
+      return persist(std::move(outcome.next), [this](const Status& kept) {
         if (kept.ok()) advance();  // else again at the next tick
       });
     if (project.status() == "DELETED") return vanish();
-    send_wanted(std::move(decision.wanted));
+    send_wanted(std::move(outcome.wanted));
     publish(false);
+  }
+
+  // Without logins nothing can be started: an empty one could reach a server that nobody named.
+  void give_up() {
+    persist(fail_project(project, endpoints.error(), now()), [this](const Status& kept) {
+      if (kept.ok()) advance();
+    });
   }
 
   using Then = std::function<void(const Status&)>;
@@ -133,7 +135,9 @@ struct project_state {
   Status unanswered() const { return Error(ErrorCode::TIMED_OUT, "metadata does not answer", project.id()); }
 
   void send_wanted(WantedProject wanted) {
-    std::string bytes = std::to_string(wanted.attempt);
+    if (!endpoints.ok()) wanted.components.clear();
+    wanted.over = project.status() == "RELEASED";
+    std::string bytes = std::to_string(wanted.attempt) + (wanted.over ? "-" : "+");
     for (auto& component : wanted.components) {
       *component.spec.mutable_source() = source_login;
       *component.spec.mutable_target() = sink_login;
@@ -156,6 +160,7 @@ struct project_state {
   }
 
   void tick() {
+    if (!endpoints.ok() && endpoints.error().retryable()) load_endpoints([](const Status&) {});
     // What rests changes by messages only; the lag of what runs grows by itself.
     if (project.status() == "RUNNING" || !project.ending().empty() || sent.empty() || project.status() == "DELETED")
       advance();
@@ -169,34 +174,44 @@ struct project_state {
     published_us = now();
     unpublished = false;
     auto rendered = detail.render(project, views, source.source(), sink.source(), now());
-    const metrics::Labels labels{{"project", project.id()}};
-    metrics::gauge("sluice_project_lag_seconds", "Age of the oldest change not yet applied", labels)
-        .set(static_cast<double>(rendered.incremental().lag_ms()) / 1000);
-    metrics::gauge("sluice_project_running", "1 while the project's status is RUNNING", labels)
-        .set(project.status() == "RUNNING");
-    metrics::gauge("sluice_project_failed", "1 while the project's status is FAILED", labels)
-        .set(project.status() == "FAILED");
+    gauge(kLag).set(static_cast<double>(rendered.incremental().lag_ms()) / 1000);
+    gauge(kRunning).set(project.status() == "RUNNING");
+    gauge(kFailed).set(project.status() == "FAILED");
     world.board->publish(std::move(rendered));
+  }
+
+  metrics::Gauge gauge(const GaugeName& about) const {
+    return metrics::gauge(about.name, about.help, {{"project", project.id()}});
   }
 
   void command(const Command& command, Then reply) {
     if (disowned) return reply(Error(ErrorCode::WRONG_STATE, "another coordinator leads this project", project.id()));
-    auto next = apply(command, project, now());
+    auto next = carry_out(*command.wish, project, now());
     if (!next.ok()) return reply(next.error());
     bool same = next->SerializeAsString() == project.SerializeAsString();
-    auto go = [this, same, next = *next, reply] {
+    auto go = [this, same, command, next = *next, reply] {
       if (same) return reply(Status());
-      persist(next, [this, reply](const Status& kept) {
+      persist(next, [this, command, reply](const Status& kept) {
+        if (kept.ok()) audit(*command.wish);
         reply(kept);
         if (kept.ok()) advance();
       });
     };
-    if (command.verb != Verb::kStart && command.verb != Verb::kResume) return go();
+    if (command.wish->verb != Verb::kStart && command.wish->verb != Verb::kResume) return go();
     // Addresses and passwords may have been replaced since.
     load_endpoints([go, reply](const Status& loaded) {
       if (!loaded.ok()) return reply(loaded);
       go();
     });
+  }
+
+  void audit(const ProjectCommand& command) const {
+    if (command.verb != Verb::kDecide) return;
+    log::info("coordinator.audit", "decided",
+              {{"project", project.id()},
+               {"position", command.decision.position()},
+               {"decision", command.decision.decision()},
+               {"statement_bytes", command.decision.statement().size()}});
   }
 
   // ---- endpoints ----
@@ -205,25 +220,43 @@ struct project_state {
     ReadRequest read{
         {endpoint_key(project.spec().source_endpoint_id()), endpoint_key(project.spec().sink_endpoint_id())}};
     self->request(world.metadata, kMetadataTimeout, read)
-        .await([this, then](const ReadReply& reply) { then(take_endpoints(*reply.values)); },
-               [this, then](const caf::error&) { then(unanswered()); });
+        .await([this, then](const ReadReply& reply) { then(note(take_endpoints(*reply.values))); },
+               [this, then](const caf::error&) { then(note(unanswered())); });
+  }
+
+  // Logins that were read once stay in use when they cannot be read again.
+  Status note(const Status& loaded) {
+    if (endpoints.ok() && !loaded.ok()) return loaded;
+    if (!loaded.ok() && endpoints.error().code() != loaded.error().code())
+      log::error(kArea, "data sources cannot be read", {{"project", project.id()}, {"error", loaded.error()}});
+    endpoints = loaded;
+    return loaded;
   }
 
   Status take_endpoints(const Result<std::vector<std::optional<KeyValue>>>& values) {
     if (!values.ok()) return values.error();
-    SLUICE_TRY(take_endpoint((*values)[0], source, source_login));
-    return take_endpoint((*values)[1], sink, sink_login);
+    // What the API shows of them needs no key.
+    SLUICE_TRY(take_endpoint((*values)[0], source));
+    SLUICE_TRY(take_endpoint((*values)[1], sink));
+    SLUICE_ASSIGN(auto from, login_of(source));
+    SLUICE_ASSIGN(auto to, login_of(sink));
+    source_login = std::move(from);
+    sink_login = std::move(to);
+    return {};
   }
-  Status take_endpoint(const std::optional<KeyValue>& value, v1::StoredEndpoint& stored,
-                       cluster::v1::DatabaseEndpoint& login) {
+  Status take_endpoint(const std::optional<KeyValue>& value, v1::StoredEndpoint& stored) const {
     if (!value || !stored.ParseFromString(value->value))
       return Error(ErrorCode::NOT_FOUND, "a data source of the project does not exist", project.id());
+    return {};
+  }
+  Result<cluster::v1::DatabaseEndpoint> login_of(const v1::StoredEndpoint& stored) const {
     Secret password;
     if (!stored.sealed_password().empty()) {
-      SLUICE_ASSIGN(password, world.sealer->unseal(stored.sealed_password()));
+      auto opened = world.sealer->unseal(stored.sealed_password());
+      if (!opened.ok()) return opened.error().with_object(stored.source().name());
+      password = std::move(opened).value();
     }
-    login = endpoint_of(stored, password);
-    return {};
+    return endpoint_of(stored, password);
   }
 
   // ---- the end ----
@@ -232,10 +265,15 @@ struct project_state {
     auto txn = std::make_shared<Txn>();
     txn->compares.push_back({project_key(project.id()), revision});
     txn->deletes = {project_key(project.id()), tables_key(project.id()), project_name_key(project.spec().name())};
+    v1::StoredDeletion deletion;
+    deletion.set_deleted_us(now());
+    txn->puts.push_back({deleted_key(project.id()), deletion.SerializeAsString()});
     commit(txn, [this](const Status& kept) {
       if (!kept.ok()) return;
       self->send(world.cm, Forget{project.id()});
       world.board->remove(project.id());
+      for (const auto& about : {kLag, kRunning, kFailed})
+        metrics::remove_gauge(about.name, about.help, {{"project", project.id()}});
       disowned = true;
       self->quit();
     });
@@ -250,10 +288,7 @@ project_actor::behavior_type project_behavior(project_actor::stateful_pointer<pr
   state.project = record->project;
   state.revision = record->mod_revision;
   state.detail.restore(record->project, record->tables);
-  state.load_endpoints([self](const Status& loaded) {
-    if (!loaded.ok())
-      log::error(kArea, "data sources cannot be read",
-                 {{"project", self->state.project.id()}, {"error", loaded.error()}});
+  state.load_endpoints([self](const Status&) {
     self->state.publish(true);
     self->send(self, Tick{});
   });
@@ -271,11 +306,6 @@ project_actor::behavior_type project_behavior(project_actor::stateful_pointer<pr
 }
 
 }  // namespace
-
-std::string project_key(const std::string& id) { return "/sluice/v1/projects/" + id; }
-std::string project_name_key(const std::string& name) { return "/sluice/v1/project_names/" + name; }
-std::string tables_key(const std::string& id) { return "/sluice/v1/tables/" + id; }
-std::string endpoint_key(const std::string& id) { return "/sluice/v1/endpoints/" + id; }
 
 project_actor spawn_project(caf::actor_system& system, ProjectWorld world, StoredRecord record) {
   return system.spawn(project_behavior, std::move(world), std::make_shared<const StoredRecord>(std::move(record)));

@@ -1,4 +1,5 @@
-// Spawns the actor of one project.
+// Spawns the actor of one project. The coordinator owns it and ends it; it ends by itself when the project is deleted.
+// It runs on CAF's threads, one message at a time, and never blocks: metadata answer by message.
 #pragma once
 
 #include "coordinator/actors.hpp"
@@ -30,10 +31,5 @@ struct StoredRecord {
 };
 
 project_actor spawn_project(caf::actor_system& system, ProjectWorld world, StoredRecord record);
-
-std::string project_key(const std::string& id);
-std::string project_name_key(const std::string& name);
-std::string tables_key(const std::string& id);
-std::string endpoint_key(const std::string& id);
 
 }  // namespace sluice::coordinator

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "coordinator/projects/project_machine.hpp"
+#include "coordinator/projects/project_spec.hpp"
+#include "coordinator/projects/project_steps.hpp"
 #include "core/net/convert.hpp"
 #include "core/utc_text.hpp"
 
@@ -190,6 +191,8 @@ void ProjectDetail::take_incremental(const ComponentView& view) {
   if (auto end = position_text(now.applied()); !end.empty()) incremental_.set_end(end);
   incremental_.set_lag_ms(now.lag_ms());
   *incremental_.mutable_conflicts() = now.conflicts();
+  incremental_.set_conflicts_total(std::max(incremental_.conflicts_total(), now.conflicts_total()));
+  incremental_.set_conflicts_skipped(std::max(incremental_.conflicts_skipped(), now.conflicts_skipped()));
   lag_sampled_us_ = view.status->sampled_at_us();
 }
 
@@ -252,14 +255,14 @@ void ProjectDetail::render_steps(const v1::StoredProject& state, const Component
       step.mutable_extra_info()->set_failed_time(utc_text(stored.failed_us()));
     }
     int progress = 0;
-    if (stored.name() == "FULL_TRANSFER") {
+    if (stored.name() == kFull) {
       progress = percent(all.rows(), all.rows_estimated());
       step.mutable_step_info()->set_processed_records(all.rows());
       step.mutable_step_info()->set_capacity(all.rows_estimated());
-    } else if (stored.name() == "FULL_VERIFIER") {
+    } else if (stored.name() == kVerify) {
       if (const auto* view = find(views, cluster::v1::CHECKER); view && view->status)
         progress = percent(view->status->checker().chunks_done(), view->status->checker().chunks_total());
-    } else if (stored.name() == "INCR_TRANSFER" && stored.status() == "MONITORING") {
+    } else if (stored.name() == kIncr && stored.status() == "MONITORING") {
       progress = 100;
       step.mutable_step_info()->set_checkpoint_sample_timestamp(lag_sampled_us_ / 1'000'000);
       step.mutable_step_info()->set_incr_timestamp_checkpoint((lag_sampled_us_ - incremental_.lag_ms() * 1000) /
@@ -270,8 +273,7 @@ void ProjectDetail::render_steps(const v1::StoredProject& state, const Component
       out.mutable_extra_info()->set_running_step(stored.name());
       out.mutable_extra_info()->set_running_progress(step.progress());
     }
-    if (stored.name() == "INCR_TRANSFER")
-      out.mutable_extra_info()->set_monitoring_incr(stored.status() == "MONITORING");
+    if (stored.name() == kIncr) out.mutable_extra_info()->set_monitoring_incr(stored.status() == "MONITORING");
   }
 }
 
@@ -314,6 +316,7 @@ admin::v1::Project ProjectDetail::render(const v1::StoredProject& state, const C
   *out.mutable_warnings() = state.warnings();
   *out.mutable_errors() = state.errors();
   *out.mutable_checks() = state.checks();
+  *out.mutable_decisions() = state.decisions();
   out.set_difference_file(state.difference_file());
   out.set_correction_file(state.correction_file());
   for (const auto& [id, view] : views) *out.add_components() = component_of(view);

@@ -1,7 +1,10 @@
 #include "coordinator/projects/project_machine.hpp"
 
 #include <algorithm>
+#include <string_view>
 
+#include "coordinator/projects/project_spec.hpp"
+#include "coordinator/projects/project_steps.hpp"
 #include "core/net/convert.hpp"
 
 namespace sluice::coordinator {
@@ -9,17 +12,12 @@ namespace {
 
 using cluster::v1::ComponentKind;
 
-constexpr int64_t kEndingPatienceUs = 30'000'000;  // then components are ended without their consent
+constexpr int64_t kEndingPatienceUs = 30'000'000;   // then components are ended without their consent
+constexpr int64_t kReleasePatienceUs = 60'000'000;  // then rows stay in the target's bookkeeping, with a warning
 constexpr int64_t kAppliedSampleUs = 30'000'000;
+constexpr int64_t kConflictsSampleUs = 5'000'000;
 constexpr int64_t kHoldPatienceMs = 60'000;
-constexpr int kWarningsMax = 200, kErrorsMax = 50, kRecopiedMax = 4096;
-
-constexpr const char* kPrecheck = "TRANSFER_PRECHECK";
-constexpr const char* kStruct = "STRUCT_TRANSFER";
-constexpr const char* kLogPull = "TRANSFER_INCR_LOG_PULL";
-constexpr const char* kFull = "FULL_TRANSFER";
-constexpr const char* kIncr = "INCR_TRANSFER";
-constexpr const char* kVerify = "FULL_VERIFIER";
+constexpr int kWarningsMax = 200, kRecopiedMax = 4096;
 
 bool empty(const store::v1::Position& position) { return position.file().empty() && position.gtids().empty(); }
 
@@ -29,7 +27,7 @@ class Round {
   Round(const v1::StoredProject& state, const ComponentViews& views, int64_t now_us)
       : s_(state), steps_(ProjectSteps::of(state.spec())), views_(views), now_(now_us) {}
 
-  Decision decide(const v1::StoredProject& before) {
+  Outcome decide(const v1::StoredProject& before) {
     const std::string& status = s_.status();
     if (status == "RUNNING" || !s_.ending().empty()) run();
     if (!s_.ending().empty()) end();
@@ -76,6 +74,12 @@ class Round {
     return component;
   }
 
+  WantedComponent& want_structure(const std::string& name, cluster::v1::StructPhase phase) {
+    auto& component = want(name, cluster::v1::STRUCT_TRANSFER);
+    component.spec.set_struct_phase(phase);
+    return component;
+  }
+
   // ---- steps ----
 
   v1::StoredStep* step(const std::string& name) {
@@ -83,9 +87,12 @@ class Round {
       if (step.name() == name) return &step;
     return nullptr;
   }
+  // While the project is ending nothing begins any more, but what comes to its end has its result taken.
   void set_step(const char* name, const char* status) {
     auto* found = step(name);
-    if (!found || found->status() == status || !s_.ending().empty()) return;
+    if (!found || found->status() == status) return;
+    const bool result = std::string_view(status) == "FINISHED" && found->status() != "FAILED";
+    if (!s_.ending().empty() && !result) return;
     if (found->started_us() == 0) found->set_started_us(now_);
     found->set_status(status);
     if (found->status() == "FINISHED") found->set_finished_us(now_);
@@ -94,19 +101,6 @@ class Round {
       found->clear_failed_us();
       found->clear_finished_us();
     }
-  }
-
-  void fail(const std::string& step_name, const Error& error) {
-    auto wire = net::to_proto(error);
-    if (auto* found = step(step_name)) {
-      found->set_status("FAILED");
-      found->set_failed_us(now_);
-      *found->mutable_error() = wire;
-    }
-    *s_.add_errors() = wire;
-    if (s_.errors_size() > kErrorsMax) s_.mutable_errors()->erase(s_.mutable_errors()->begin());
-    s_.set_ending("FAILED");
-    s_.set_ending_us(now_);
   }
 
   // ---- the flow of a migration ----
@@ -120,7 +114,7 @@ class Round {
       if (!found || !found->failed) continue;
       if (found->kind == cluster::v1::PRECHECK && found->status) *s_.mutable_checks() = found->status->checks();
       if (take_verdict(*found)) continue;
-      fail(step_of(s_, found->kind), *found->failed);
+      fail_step(s_, step_of(s_, found->component_id, found->kind), *found->failed, now_);
       return;
     }
   }
@@ -131,11 +125,12 @@ class Round {
       if (!s_.incr_done() || alive("store")) store();
       if (empty(s_.store_start())) return;
     }
-    if (!structure() || !full()) return;
+    if (!structure() || !full() || !indexes()) return;
     if (steps_.log() && !s_.incr_done()) incremental();
     if (!steps_.log()) s_.set_window_closed(true);
     foreign_keys();
     verify();
+    doubt();
     finish();
   }
 
@@ -168,7 +163,8 @@ class Round {
   bool structure() {
     if (!steps_.structure || s_.struct_done()) return true;
     set_step(kStruct, "RUNNING");
-    want("struct", cluster::v1::STRUCT_TRANSFER).spec.set_struct_phase(cluster::v1::TABLES);
+    auto& component = want_structure("struct", cluster::v1::TABLES);
+    component.spec.set_defer_indexes(steps_.defer_indexes);
     if (!finished("struct")) return false;
     s_.set_struct_done(true);
     set_step(kStruct, "FINISHED");
@@ -186,6 +182,18 @@ class Round {
     return true;
   }
 
+  // Those that were left out for the sake of the copy. They are there before the log is replayed, which finds its rows
+  // by them.
+  bool indexes() {
+    if (!steps_.defer_indexes || s_.indexes_done()) return true;
+    set_step(kIndexes, "RUNNING");
+    want_structure("struct.idx", cluster::v1::INDEXES);
+    if (!finished("struct.idx")) return false;
+    s_.set_indexes_done(true);
+    set_step(kIndexes, "FINISHED");
+    return true;
+  }
+
   void raise_window(const store::v1::Position& end) {
     if (empty(s_.window_end()) || compare_in_log(net::from_proto(end), net::from_proto(s_.window_end())) > 0)
       *s_.mutable_window_end() = end;
@@ -200,6 +208,7 @@ class Round {
     const auto* now = status("incr");
     if (now) {
       take_incremental(*now);
+      take_conflicts(*now);
       copy_again(*now);
       if (!s_.window_closed() && s_.copying().empty() &&
           (now->incr_sync().window_closed() || now->state() == cluster::v1::FINISHED))
@@ -221,6 +230,7 @@ class Round {
     desired.set_follow_strictly(s_.following() && s_.foreign_keys_done() && s_.copying().empty());
     desired.set_drain(s_.draining());
     *desired.mutable_recopied_tables() = s_.recopied();
+    *desired.mutable_decisions() = s_.decisions();
     if (s_.has_hold() && s_.hold().id() != 0) *desired.mutable_hold() = s_.hold();
   }
 
@@ -231,6 +241,26 @@ class Round {
     if (over && s_.applied().SerializeAsString() == incr.applied().SerializeAsString()) return;
     *s_.mutable_applied() = incr.applied();
     s_.set_applied_us(now_);
+  }
+
+  // Kept with the project, because the process that counted them goes. Not at the rate at which they come.
+  void take_conflicts(const cluster::v1::ComponentStatus& now) {
+    const uint64_t total = now.incr_sync().conflicts_total(), skipped = now.incr_sync().conflicts_skipped();
+    auto* kept = s_.mutable_incremental();
+    if (total <= kept->conflicts_total() && skipped <= kept->conflicts_skipped()) return;
+    const bool first = kept->conflicts_total() == 0 || (skipped > 0 && kept->conflicts_skipped() == 0);
+    const bool over = now.state() == cluster::v1::FINISHED || now.state() == cluster::v1::STOPPED;
+    if (!first && !over && now_ - s_.conflicts_us() < kConflictsSampleUs) return;
+    kept->set_conflicts_total(std::max(total, kept->conflicts_total()));
+    kept->set_conflicts_skipped(std::max(skipped, kept->conflicts_skipped()));
+    s_.set_conflicts_us(now_);
+    warn("rows on the target were not as the source's log expected them: see the conflicts");
+    if (skipped > 0) warn("rows in conflict were left as they are on the target: they differ from the source");
+  }
+
+  uint64_t skipped_rows() const {
+    const auto* incr = status("incr");
+    return std::max(s_.incremental().conflicts_skipped(), incr ? incr->incr_sync().conflicts_skipped() : 0);
   }
 
   // Tables that Incr-Sync cannot follow (exactness.md section 3): copied in rounds, one at a time, while it goes on.
@@ -265,7 +295,7 @@ class Round {
     if (steps_.structure) {
       if (!s_.copying().empty() || !window_shut()) return;
       std::string name = s_.copy_round() == 0 ? "struct.fk" : "struct.fk." + std::to_string(s_.copy_round());
-      want(name, cluster::v1::STRUCT_TRANSFER).spec.set_struct_phase(cluster::v1::FOREIGN_KEYS);
+      want_structure(name, cluster::v1::FOREIGN_KEYS);
       if (!finished(name)) return;
     }
     s_.set_foreign_keys_done(true);
@@ -281,6 +311,7 @@ class Round {
     auto* stored = step(kVerify);
     bool begun = stored && stored->started_us() != 0;
     if (!begun && (!s_.foreign_keys_done() || !log_idle())) return;
+    if (!begun) s_.set_skipped_before(skipped_rows());
     set_step(kVerify, "RUNNING");
     auto& desired = want("checker", cluster::v1::CHECKER).desired;
     desired.set_finish_when_settled(s_.finish());
@@ -301,6 +332,15 @@ class Round {
     s_.set_verified(true);
     s_.clear_hold();
     set_step(kVerify, "FINISHED");
+  }
+
+  // Rows that were left in conflict since the Checker began differ from the source, and it may have compared them
+  // before.
+  void doubt() {
+    const uint64_t skipped = skipped_rows();
+    if (s_.verification() != "EQUAL" || skipped <= s_.skipped_before()) return;
+    s_.set_verification("UNSETTLED");
+    s_.set_unsettled(skipped - s_.skipped_before());
   }
 
   // A Checker that ends with one of these errors has done its work.
@@ -347,8 +387,18 @@ class Round {
       return;
     }
     if (steps_.log() && !s_.incr_done()) return;
+    if (!counters()) return;
     s_.set_ending("FINISHED");
     s_.set_ending_us(now_);
+  }
+
+  // The source went on counting after the foreign keys were added: what it gave out must not be given out again.
+  bool counters() {
+    if (!steps_.structure || !steps_.incremental || s_.counters_done()) return true;
+    want_structure("struct.end", cluster::v1::COUNTERS);
+    if (!finished("struct.end")) return false;
+    s_.set_counters_done(true);
+    return true;
   }
 
   // Everything that still runs is asked to stop; what has ended, or does not answer in time, is dropped.
@@ -360,7 +410,7 @@ class Round {
       component.desired.set_stop(true);
       return false;
     });
-    if (!wanted_.components.empty()) return;
+    if (!wanted_.components.empty() || !bookkeeping_over()) return;
     std::string reached = s_.ending();
     s_.clear_ending();
     s_.clear_ending_us();
@@ -370,6 +420,26 @@ class Round {
     for (auto& step : *s_.mutable_steps())
       if (reached != "FINISHED" && (step.status() == "RUNNING" || step.status() == "MONITORING"))
         step.set_status("SUSPEND");
+  }
+
+  // The last component of a project that is released: it takes the project's rows out of the target's bookkeeping. It
+  // is not waited for for ever: a target that is gone must not keep the project.
+  bool bookkeeping_over() {
+    if (s_.ending() != "RELEASED" && s_.ending() != "DELETED") return true;
+    if (s_.bookkeeping_over() || !s_.precheck_done()) return true;  // before that nothing was written there
+    if (s_.releasing_us() == 0) s_.set_releasing_us(now_);
+    want_structure("struct.release", cluster::v1::RELEASE);
+    const auto* found = view("struct.release");
+    if (!finished("struct.release")) {
+      const bool failed = found && found->failed;
+      if (!failed && now_ - s_.releasing_us() < kReleasePatienceUs) return false;
+      std::string cause = "it took too long";
+      if (failed) cause = found->failed->to_string();
+      if (!failed && found && found->waiting) cause = found->waiting->to_string();
+      warn("the project's rows stay in the target's meta database: " + cause);
+    }
+    s_.set_bookkeeping_over(true);
+    return true;
   }
 
   void warn(const std::string& text) {
@@ -390,183 +460,10 @@ class Round {
   std::vector<std::string> names_;
 };
 
-Error wrong_state(const v1::StoredProject& state, const std::string& why) {
-  return Error(ErrorCode::WRONG_STATE, "the project is " + state.status() + ": " + why, state.id());
-}
-
-bool gone(const v1::StoredProject& state) {
-  return state.status() == "RELEASED" || state.status() == "DELETED" || state.ending() == "RELEASED" ||
-         state.ending() == "DELETED";
-}
-
-bool changes_components(admin::v1::CreateProjectRequest before, const admin::v1::CreateProjectRequest& after) {
-  before.set_run_mode(after.run_mode());
-  return before.SerializeAsString() != after.SerializeAsString();
-}
-
-v1::StoredProject ending(v1::StoredProject state, const char* to, int64_t now_us) {
-  state.set_ending(to);
-  state.set_ending_us(now_us);
-  state.set_modified_us(now_us);
-  return state;
-}
-
 }  // namespace
 
-Decision decide(const v1::StoredProject& state, const ComponentViews& views, int64_t now_us) {
+Outcome decide(const v1::StoredProject& state, const ComponentViews& views, int64_t now_us) {
   return Round(state, views, now_us).decide(state);
-}
-
-v1::StoredProject new_project(std::string id, const admin::v1::CreateProjectRequest& spec, int64_t now_us) {
-  v1::StoredProject state;
-  state.set_id(std::move(id));
-  *state.mutable_spec() = spec;
-  state.set_status("INIT");
-  state.set_created_us(now_us);
-  state.set_modified_us(now_us);
-  auto steps = ProjectSteps::of(spec);
-  auto add = [&](const char* name, bool enabled) {
-    if (!enabled) return;
-    auto* step = state.add_steps();
-    step->set_name(name);
-    step->set_status("INIT");
-  };
-  add(kPrecheck, true);
-  add(kStruct, steps.structure);
-  add(kLogPull, steps.log());
-  add(kFull, steps.full);
-  add(kIncr, steps.incremental);
-  add(kVerify, steps.verify);
-  return state;
-}
-
-Result<v1::StoredProject> start_project(const v1::StoredProject& state, int64_t now_us) {
-  if (state.status() == "RUNNING" && state.ending().empty()) return state;
-  if (state.status() != "INIT" || !state.ending().empty())
-    return wrong_state(state, "only a project that has not started is started; resume it");
-  v1::StoredProject next = state;
-  next.set_status("RUNNING");
-  next.set_attempt(next.attempt() + 1);
-  next.set_started_us(now_us);
-  next.set_modified_us(now_us);
-  return next;
-}
-
-Result<v1::StoredProject> stop_project(const v1::StoredProject& state, int64_t now_us) {
-  if (gone(state)) return wrong_state(state, "nothing is left to stop");
-  if (state.status() == "SUSPEND" || state.ending() == "SUSPEND" || state.ending() == "FAILED" ||
-      state.status() == "FAILED")
-    return state;
-  if (state.status() != "RUNNING") return wrong_state(state, "only a running project is stopped");
-  return ending(state, "SUSPEND", now_us);
-}
-
-Result<v1::StoredProject> resume_project(const v1::StoredProject& state, const admin::v1::ResumeProjectRequest& wish,
-                                         int64_t now_us) {
-  if (gone(state)) return wrong_state(state, "its resources are released");
-  if (state.status() == "INIT") return wrong_state(state, "start it");
-  SLUICE_ASSIGN(auto spec, changed_spec(state.spec(), wish));
-  // A component that runs keeps what it was started with.
-  if ((state.status() == "RUNNING" || !state.ending().empty()) && changes_components(state.spec(), spec))
-    return wrong_state(state, "stop it before its options are changed");
-  v1::StoredProject next = state;
-  *next.mutable_spec() = std::move(spec);
-  if (state.status() == "RUNNING" && state.ending().empty()) return next;
-  bool over = state.status() == "FINISHED" || state.ending() == "FINISHED";
-  if (over && !wish.again())
-    return wrong_state(state, "it has ended; ask for `again` to catch up and verify once more");
-  next.set_status("RUNNING");
-  next.clear_errors();  // of earlier attempts
-  next.clear_ending();
-  next.clear_ending_us();
-  next.set_attempt(next.attempt() + 1);
-  next.clear_finished_us();
-  next.set_modified_us(now_us);
-  // What was verified before says nothing of what is followed from now on: it is verified again.
-  const bool repeat = over || state.verified();
-  if (repeat) {
-    next.clear_verified();
-    next.clear_verification();
-    next.clear_differences();
-    next.clear_unsettled();
-    next.clear_finish();
-    next.clear_draining();
-    next.clear_hold();
-    if (ProjectSteps::of(next.spec()).incremental) next.clear_incr_done();
-  }
-  for (auto& step : *next.mutable_steps()) {
-    bool repeated = repeat && (step.name() == kIncr || step.name() == kVerify);
-    if (step.status() == "SUSPEND" || step.status() == "FAILED") {
-      step.clear_error();
-      step.clear_failed_us();
-      step.set_status(step.finished_us() > 0 ? "FINISHED" : "RUNNING");
-    }
-    if (step.status() != "FINISHED" || repeated) {
-      step.clear_error();
-      step.clear_failed_us();
-      step.clear_finished_us();
-    }
-    if (repeated) {
-      step.set_status("INIT");
-      step.clear_started_us();
-    }
-  }
-  return next;
-}
-
-Result<v1::StoredProject> release_project(const v1::StoredProject& state, int64_t now_us) {
-  if (gone(state)) return state;
-  auto next = ending(state, "RELEASED", now_us);
-  next.set_status("RELEASING");
-  return next;
-}
-
-Result<v1::StoredProject> delete_project(const v1::StoredProject& state, int64_t now_us) {
-  if (state.status() == "DELETED" || state.ending() == "DELETED") return state;
-  auto next = ending(state, "DELETED", now_us);
-  next.set_status("RELEASING");
-  return next;
-}
-
-Result<v1::StoredProject> finish_project(const v1::StoredProject& state, int64_t now_us) {
-  if (gone(state)) return wrong_state(state, "its resources are released");
-  if (state.status() == "FINISHED" || state.ending() == "FINISHED" || state.finish()) return state;
-  if (state.status() != "RUNNING" || !state.ending().empty())
-    return wrong_state(state, "only a running project is finished; resume it first");
-  v1::StoredProject next = state;
-  next.set_finish(true);
-  next.set_modified_us(now_us);
-  return next;
-}
-
-std::string step_of(const v1::StoredProject& state, ComponentKind kind) {
-  auto steps = ProjectSteps::of(state.spec());
-  switch (kind) {
-    case cluster::v1::PRECHECK:
-      return kPrecheck;
-    case cluster::v1::STORE:
-      return kLogPull;
-    case cluster::v1::STRUCT_TRANSFER:
-      return kStruct;
-    case cluster::v1::FULL_IMPORT:
-      return steps.full ? kFull : kIncr;
-    case cluster::v1::INCR_SYNC:
-      return steps.incremental ? kIncr : kFull;
-    case cluster::v1::CHECKER:
-      return kVerify;
-    default:
-      return kPrecheck;
-  }
-}
-
-const char* step_description(const std::string& step) {
-  if (step == kPrecheck) return "Precheck";
-  if (step == kStruct) return "Schema migration";
-  if (step == kLogPull) return "Pull incremental logs synchronously";
-  if (step == kFull) return "Full migration";
-  if (step == kIncr) return "Incremental synchronization";
-  if (step == kVerify) return "Full verification";
-  return "";
 }
 
 }  // namespace sluice::coordinator

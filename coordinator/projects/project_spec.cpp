@@ -9,6 +9,7 @@
 #include <set>
 
 #include "core/table_mapping.hpp"
+#include "core/worker_limits.hpp"
 
 namespace sluice::coordinator {
 namespace {
@@ -66,14 +67,15 @@ Status in_range(const std::string& field, bool present, int64_t value, int64_t l
 }
 
 Status check_speed(const std::string& field, const std::string& mode, bool has_config,
-                   const admin::v1::SpeedConfig& config) {
+                   const admin::v1::SpeedConfig& config, int workers_max) {
   SLUICE_TRY(one_of(field + "Mode", mode, {"STEADY", "NORMAL", "FAST", "CUSTOM"}));
   if (has_config && mode != "CUSTOM" && config.ByteSizeLong() > 0)
     return invalid(field + "Config", "is only for the mode CUSTOM");
   SLUICE_TRY(in_range(field + "Config.memory", config.has_memory(), config.memory(), 1, 1024));
-  SLUICE_TRY(
-      in_range(field + "Config.readerWorkerNum", config.has_reader_worker_num(), config.reader_worker_num(), 1, 512));
-  return in_range(field + "Config.writerWorkerNum", config.has_writer_worker_num(), config.writer_worker_num(), 1, 512);
+  SLUICE_TRY(in_range(field + "Config.readerWorkerNum", config.has_reader_worker_num(), config.reader_worker_num(), 1,
+                      workers_max));
+  return in_range(field + "Config.writerWorkerNum", config.has_writer_worker_num(), config.writer_worker_num(), 1,
+                  workers_max);
 }
 
 Status check_full(const admin::v1::CreateProjectRequest& request) {
@@ -81,9 +83,9 @@ Status check_full(const admin::v1::CreateProjectRequest& request) {
   const std::string path = "fullTransferConfig.";
   SLUICE_TRY(refuse(full, path, {"none_pk_uk_truncate_dst_table", "throttle_iops"}));
   SLUICE_TRY(check_speed(path + "fullTransferSpeed", full.full_transfer_speed_mode(),
-                         full.has_full_transfer_speed_config(), full.full_transfer_speed_config()));
+                         full.has_full_transfer_speed_config(), full.full_transfer_speed_config(), kImportWorkersMax));
   SLUICE_TRY(check_speed(path + "fullVerifySpeed", full.full_verify_speed_mode(), full.has_full_verify_speed_config(),
-                         full.full_verify_speed_config()));
+                         full.full_verify_speed_config(), 512));
   SLUICE_TRY(in_range(path + "throttleRps", full.has_throttle_rps(), full.throttle_rps(), 0, INT32_MAX));
   if (full.allow_dest_table_not_empty() && request.truncate_target())
     return invalid("truncateTarget", "cannot be combined with fullTransferConfig.allowDestTableNotEmpty");
@@ -116,8 +118,8 @@ Status check_incremental(const admin::v1::CreateProjectRequest& request) {
     return unsupported(path + "recordTypeWhiteList", "leaving out DDL is not supported; set onDdl to stop or skip");
   SLUICE_TRY(
       in_range(path + "storeLogKeptHour", incr.has_store_log_kept_hour(), incr.store_log_kept_hour(), 1, 365 * 24));
-  SLUICE_TRY(
-      in_range(path + "incrSyncConcurrency", incr.has_incr_sync_concurrency(), incr.incr_sync_concurrency(), 1, 1024));
+  SLUICE_TRY(in_range(path + "incrSyncConcurrency", incr.has_incr_sync_concurrency(), incr.incr_sync_concurrency(), 1,
+                      kAppliersMax));
   SLUICE_TRY(in_range(path + "throttleRps", incr.has_throttle_rps(), incr.throttle_rps(), 0, INT32_MAX));
   SLUICE_TRY(
       one_of(path + "incrLogPullSpeedMode", incr.incr_log_pull_speed_mode(), {"NORMAL", "CUSTOM"}, {"STEADY", "FAST"}));
@@ -125,7 +127,7 @@ Status check_incremental(const admin::v1::CreateProjectRequest& request) {
                     {"reader_worker_num", "writer_worker_num"}));
   SLUICE_TRY(refuse(incr.incr_log_sync_speed_config(), path + "incrLogSyncSpeedConfig.", {"reader_worker_num"}));
   SLUICE_TRY(check_speed(path + "incrLogSyncSpeed", incr.incr_log_sync_speed_mode(),
-                         incr.has_incr_log_sync_speed_config(), incr.incr_log_sync_speed_config()));
+                         incr.has_incr_log_sync_speed_config(), incr.incr_log_sync_speed_config(), kAppliersMax));
   for (const auto& type : incr.support_ddl_types())
     SLUICE_TRY(one_of(
         path + "supportDDLTypes", type,
@@ -134,6 +136,11 @@ Status check_incremental(const admin::v1::CreateProjectRequest& request) {
   if (!incr.conflict_policy().empty() && !request.on_conflict().empty())
     return invalid("onConflict", "cannot be combined with incrTransferConfig.conflictPolicy");
   return {};
+}
+
+// deferIndexCreation is the older name of the same wish.
+bool defers_indexes(const admin::v1::StructTransferConfig& structure) {
+  return structure.defer_index_creation() || structure.index_migration_type() == "AFTER_FULL_TRANSFER";
 }
 
 Status check_other_configs(const admin::v1::CreateProjectRequest& request) {
@@ -153,9 +160,13 @@ Status check_other_configs(const admin::v1::CreateProjectRequest& request) {
   SLUICE_TRY(one_of("structTransferConfig.byteCharConvertStrategy", structure.byte_char_convert_strategy(),
                     {"DO_NOTHING_IF_BYTE_USED"},
                     {"IGNORE_BYTE_IF_BYTE_USED", "FORCE_CHAR_IF_BYTE_USED", "EXPAND_LEN_IF_BYTE_USED"}));
-  SLUICE_TRY(refuse(structure, "structTransferConfig.", {"defer_index_creation"}));
   SLUICE_TRY(one_of("structTransferConfig.indexMigrationType", structure.index_migration_type(),
-                    {"WITH_STRUCT_TRANSFER"}, {"NOT_MIGRATION", "AFTER_FULL_TRANSFER"}));
+                    {"WITH_STRUCT_TRANSFER", "AFTER_FULL_TRANSFER"}, {"NOT_MIGRATION"}));
+  if (structure.defer_index_creation() && structure.index_migration_type() == "WITH_STRUCT_TRANSFER")
+    return invalid("structTransferConfig.deferIndexCreation", "contradicts indexMigrationType");
+  if (defers_indexes(structure) && request.enable_struct_transfer() && !request.enable_full_transfer())
+    return invalid("structTransferConfig.indexMigrationType",
+                   "indexes can only be made after full migration when that is enabled");
   if (structure.has_auto_processed_to_next_step() && !structure.auto_processed_to_next_step())
     return unsupported("structTransferConfig.autoProcessedToNextStep",
                        "stopping after schema migration is not supported");
@@ -326,8 +337,13 @@ Result<admin::v1::CreateProjectRequest> changed_spec(admin::v1::CreateProjectReq
 
 ProjectSteps ProjectSteps::of(const admin::v1::CreateProjectRequest& request) {
   if (request.precheck_only()) return {};
-  return {request.enable_struct_transfer(), request.enable_full_transfer(), request.enable_incr_transfer(),
-          request.enable_full_verify(), request.run_mode() != "ONCE" && request.enable_incr_transfer()};
+  return {request.enable_struct_transfer(),
+          request.enable_full_transfer(),
+          request.enable_incr_transfer(),
+          request.enable_full_verify(),
+          request.run_mode() != "ONCE" && request.enable_incr_transfer(),
+          request.enable_struct_transfer() && request.enable_full_transfer() &&
+              defers_indexes(request.struct_transfer_config())};
 }
 
 Result<ProjectScope> scope_of(const admin::v1::CreateProjectRequest& request) {

@@ -22,6 +22,7 @@ Result<admin::v1::CreateProjectRequest> changed_spec(admin::v1::CreateProjectReq
 struct ProjectSteps {
   bool structure = false, full = false, incremental = false, verify = false;
   bool follow = false;                              // runMode FOLLOW
+  bool defer_indexes = false;                       // non-unique ones are made after the copy
   bool log() const { return full || incremental; }  // a Store and an Incr-Sync are needed
   static ProjectSteps of(const admin::v1::CreateProjectRequest& request);
 };

@@ -18,7 +18,7 @@ class ClusterManagerTest : public ::testing::Test {
  protected:
   void boot(const std::vector<ClusterManager::StoredPlacement>& placements = {}, std::set<std::string> projects = {}) {
     manager_ = std::make_unique<ClusterManager>(clock_, ClusterLimits{});
-    manager_->restore(++term_, kTtl, placements, std::move(projects));
+    manager_->restore(++term_, kTtl, placements, std::move(projects), {"gone"});
     desired_.clear();
     views_.clear();
   }
@@ -47,10 +47,11 @@ class ClusterManagerTest : public ::testing::Test {
   }
 
   void join(uint64_t session, const std::string& node, const std::vector<std::pair<std::string, uint64_t>>& listed = {},
-            const std::string& region = "", uint32_t cpus = 2) {
+            const std::string& region = "", uint32_t cpus = 2, const std::string& zone = "") {
     cluster::v1::Register about;
     about.set_node_id(node);
     about.set_region(region);
+    about.set_zone(zone);
     about.set_cpus(cpus);
     for (const auto& [id, epoch] : listed) {
       auto* status = about.add_components();
@@ -61,8 +62,9 @@ class ClusterManagerTest : public ::testing::Test {
     manager_->registered(session, about);
     pump();
   }
-  void beat(uint64_t session, double cpu = 0, double memory = 0) {
+  void beat(uint64_t session, double cpu = 0, double memory = 0, const std::vector<std::string>& folders = {}) {
     cluster::v1::Heartbeat heartbeat;
+    heartbeat.mutable_folders()->Assign(folders.begin(), folders.end());
     heartbeat.set_cpu_load(cpu);
     heartbeat.set_memory_used(memory);
     manager_->heartbeat(session, heartbeat);
@@ -80,7 +82,7 @@ class ClusterManagerTest : public ::testing::Test {
   }
   void want(const std::string& project, const std::vector<std::pair<std::string, ComponentKind>>& components,
             uint64_t attempt = 1, bool stop = false, const std::string& region = "") {
-    WantedProject wanted{project, attempt, {}};
+    WantedProject wanted{project, attempt, false, {}};
     for (const auto& [name, kind] : components) {
       auto& component = wanted.components.emplace_back();
       component.spec.set_project_id(project);
@@ -160,6 +162,19 @@ TEST_F(ClusterManagerTest, PrefersTheRegionAndAvoidsFullNodes) {
   EXPECT_EQ(epoch(1, "r.store"), 1u) << "a busy processor is no reason to wait";
 }
 
+TEST_F(ClusterManagerTest, SpreadsAProjectOverZonesWhenNodesAreEqual) {
+  boot();
+  join(1, "a", {}, "", 2, "z1");
+  join(2, "b", {}, "", 2, "z1");
+  join(3, "c", {}, "", 2, "z2");
+  want("p", {{"store", cluster::v1::STORE}});
+  EXPECT_EQ(epoch(1, "p.store"), 1u);
+  want("p", {{"store", cluster::v1::STORE}, {"full", cluster::v1::FULL_IMPORT}});
+  EXPECT_EQ(epoch(3, "p.full"), 1u) << "b is as empty, but in the zone of the Store";
+  want("q", {{"store", cluster::v1::STORE}});
+  EXPECT_EQ(epoch(2, "q.store"), 1u) << "load counts more than zones";
+}
+
 TEST_F(ClusterManagerTest, WaitsForANodeAndPlacesWhenOneComes) {
   boot();
   want("p", {{"store", cluster::v1::STORE}});
@@ -205,7 +220,7 @@ TEST_F(ClusterManagerTest, AssignmentsGoOutBeforeTheLease) {
   join(1, "a");
   order_.clear();
   // Both change in one round: what is wanted, and the heartbeat.
-  WantedProject wanted{"p", 1, {}};
+  WantedProject wanted{"p", 1, false, {}};
   manager_->set_wanted(wanted);
   want("p", {{"store", cluster::v1::STORE}});
   beat(1);
@@ -230,7 +245,8 @@ TEST_F(ClusterManagerTest, ACrashIsAnsweredOnTheSameNodeWithinTheBudget) {
   pass(30'000ms, {1, 2});
   EXPECT_EQ(epoch(1, "p.store"), 6u);
   ASSERT_TRUE(views_["p"]["p.store"].failed.has_value());
-  EXPECT_EQ(views_["p"]["p.store"].failed->code(), ErrorCode::CONNECT_FAILED);
+  EXPECT_EQ(views_["p"]["p.store"].failed->code(), ErrorCode::RESTART_BUDGET_EXHAUSTED);
+  EXPECT_NE(views_["p"]["p.store"].failed->cause().find("CONNECT_FAILED: refused"), std::string::npos);
   // A resumed project has a new budget.
   want("p", {{"store", cluster::v1::STORE}}, 2);
   EXPECT_EQ(epoch(1, "p.store"), 7u);
@@ -272,6 +288,20 @@ TEST_F(ClusterManagerTest, APrecheckTellsAtOnce) {
   EXPECT_EQ(epoch(1, "p.precheck"), 2u);
   report(1, "p.precheck", 2, cluster::v1::FAILED, Error(ErrorCode::CONNECT_FAILED, "refused"));
   ASSERT_TRUE(views_["p"]["p.precheck"].failed.has_value());
+}
+
+// A rolling restart of agents is nobody's failure, and no precheck's answer.
+TEST_F(ClusterManagerTest, AnAgentThatStopsCostsNoBudgetAndEndsNoPrecheck) {
+  boot();
+  join(1, "a");
+  want("p", {{"precheck", cluster::v1::PRECHECK}});
+  for (uint64_t round = 1; round <= 8; ++round) {
+    report(1, "p.precheck", round, cluster::v1::FAILED, Error(ErrorCode::CANCELLED, "the agent was stopped"));
+    EXPECT_EQ(epoch(1, "p.precheck"), round) << "the agent is about to go";
+    pass(500ms, {1});
+    EXPECT_EQ(epoch(1, "p.precheck"), round + 1);
+  }
+  EXPECT_FALSE(views_["p"]["p.precheck"].failed.has_value());
 }
 
 TEST_F(ClusterManagerTest, ARestartedCoordinatorKeepsEpochsThatStillRun) {
@@ -358,7 +388,7 @@ TEST_F(ClusterManagerTest, AFinishedComponentStaysFinishedUntilTheNextAttempt) {
 TEST_F(ClusterManagerTest, AnEpochRaisedByAnotherIsTakenOver) {
   boot();
   join(1, "a");
-  WantedProject wanted{"p", 1, {}};
+  WantedProject wanted{"p", 1, false, {}};
   wanted.components.emplace_back().spec.set_component_id("p.store");
   manager_->set_wanted(wanted);
   auto plan = manager_->plan();
@@ -377,9 +407,57 @@ TEST_F(ClusterManagerTest, ADeletedProjectsRecordsAreForgotten) {
   join(1, "a");
   want("p", {{"store", cluster::v1::STORE}});
   manager_->forget("p");
-  EXPECT_EQ(manager_->take_forgotten(), std::vector<std::string>{"p.store"});
+  EXPECT_EQ(manager_->forgotten(), std::set<std::string>{"p.store"});
   pump();
+  EXPECT_EQ(manager_->forgotten(), std::set<std::string>{"p.store"}) << "until they are deleted";
+  manager_->forgot({"p.store"});
+  EXPECT_TRUE(manager_->forgotten().empty());
   EXPECT_EQ(desired_[1].assignments_size(), 0);
+}
+
+// Told with every list of assignments until the agent shows that they are gone; to agents that were away as well.
+TEST_F(ClusterManagerTest, FoldersOfReleasedAndDeletedProjectsAreRemovedEverywhere) {
+  auto removals = [&](uint64_t session) {
+    const auto& list = desired_[session].removals();
+    return std::vector<std::string>(list.begin(), list.end());
+  };
+  using Names = std::vector<std::string>;
+  boot();
+  join(1, "a");
+  want("p", {{"store", cluster::v1::STORE}});
+  want("q", {{"store", cluster::v1::STORE}});
+  const Names all{"p.store", "p.struct.fk.1", "q.store", "gone.store", "stranger.store"};
+  beat(1, 0, 0, all);
+  EXPECT_EQ(removals(1), Names{"gone.store"}) << "a project that was deleted before this coordinator started";
+  manager_->set_wanted({"p", 2, true, {}});
+  beat(1, 0, 0, all);
+  EXPECT_EQ(removals(1), (Names{"p.store", "p.struct.fk.1", "gone.store"}));
+  manager_->forget("q");
+  join(2, "b");
+  beat(2, 0, 0, {"q.store", "stranger.store"});
+  EXPECT_EQ(removals(2), Names{"q.store"});
+  int messages = static_cast<int>(std::count(order_.begin(), order_.end(), "desired"));
+  beat(2, 0, 0, {"q.store", "stranger.store"});
+  EXPECT_EQ(messages, std::count(order_.begin(), order_.end(), "desired")) << "nothing new";
+  beat(2, 0, 0, {"stranger.store"});
+  EXPECT_TRUE(removals(2).empty());
+}
+
+TEST_F(ClusterManagerTest, AnAgentOfALaterTermIsRefusedClearly) {
+  boot();
+  cluster::v1::Register about;
+  about.set_node_id("a");
+  about.set_term(9);
+  manager_->registered(1, about);
+  auto messages = manager_->take_messages();
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_TRUE(messages[0].close);
+  EXPECT_EQ(messages[0].message->rejected().error().code(), "WRONG_STATE");
+  EXPECT_NE(messages[0].message->rejected().error().cause().find("older copy"), std::string::npos);
+  EXPECT_TRUE(manager_->nodes().empty());
+  about.set_term(1);
+  manager_->registered(2, about);
+  EXPECT_EQ(manager_->nodes().size(), 1u);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <thread>
 
+#include "coordinator/cluster/term.hpp"
 #include "coordinator/metadata/sealer.hpp"
 
 namespace sluice::coordinator {
@@ -112,7 +113,7 @@ TEST_F(MetadataTest, ASecondProcessIsRefused) {
 
 TEST_F(MetadataTest, SecretsAreSealedUnderAKeyOfTheirOwn) {
   const std::string file = directory_ + "/master.key";
-  auto sealer = Sealer::open(file);
+  auto sealer = Sealer::open(file, false);
   ASSERT_TRUE(sealer.ok()) << sealer.error().to_string();
   struct stat info {};
   ASSERT_EQ(stat(file.c_str(), &info), 0);
@@ -120,22 +121,56 @@ TEST_F(MetadataTest, SecretsAreSealedUnderAKeyOfTheirOwn) {
   std::string sealed = sealer->seal(Secret("pa55word"));
   EXPECT_EQ(sealed.find("pa55"), std::string::npos);
   EXPECT_NE(sealed, sealer->seal(Secret("pa55word")));
-  EXPECT_EQ(Sealer::open(file)->unseal(sealed)->reveal(), "pa55word");
+  EXPECT_EQ(Sealer::open(file, false)->unseal(sealed)->reveal(), "pa55word");
   sealed.back() ^= 1;
   EXPECT_EQ(sealer->unseal(sealed).error().code(), ErrorCode::CORRUPTED);
-  EXPECT_EQ(Sealer::open(directory_ + "/other.key")->unseal(sealer->seal(Secret("x"))).error().code(),
+  EXPECT_EQ(Sealer::open(directory_ + "/other.key", false)->unseal(sealer->seal(Secret("x"))).error().code(),
             ErrorCode::CORRUPTED);
   EXPECT_EQ(sealer->unseal("short").error().code(), ErrorCode::CORRUPTED);
 }
 
 TEST_F(MetadataTest, KeyFilesThatOthersCanReadOrThatAreNoKeysAreRefused) {
   const std::string file = directory_ + "/master.key";
-  ASSERT_TRUE(Sealer::open(file).ok());
+  ASSERT_TRUE(Sealer::open(file, false).ok());
   ASSERT_EQ(chmod(file.c_str(), 0644), 0);
-  EXPECT_EQ(Sealer::open(file).error().code(), ErrorCode::IO_ERROR);
+  EXPECT_EQ(Sealer::open(file, false).error().code(), ErrorCode::IO_ERROR);
   ASSERT_EQ(chmod(file.c_str(), 0600), 0);
   std::ofstream(file) << "not hexadecimal";
-  EXPECT_EQ(Sealer::open(file).error().code(), ErrorCode::INVALID_ARGUMENT);
+  EXPECT_EQ(Sealer::open(file, false).error().code(), ErrorCode::INVALID_ARGUMENT);
+}
+
+TEST_F(MetadataTest, ALostMasterKeyIsNotReplacedByANewOne) {
+  const std::string file = directory_ + "/lost.key";
+  auto lost = Sealer::open(file, true);
+  ASSERT_FALSE(lost.ok());
+  EXPECT_EQ(lost.error().code(), ErrorCode::NOT_FOUND);
+  EXPECT_FALSE(std::filesystem::exists(file));
+  ASSERT_TRUE(Sealer::open(file, false).ok());
+  EXPECT_TRUE(Sealer::open(file, true).ok());
+}
+
+// A coordinator with long leases, then several with short ones: the long ones count until they are over.
+TEST_F(MetadataTest, ALongLeaseIsRememberedOverAnyNumberOfRestarts) {
+  using namespace std::chrono_literals;
+  auto first = begin_term(*metadata_, 60'000ms);
+  ASSERT_TRUE(first.ok());
+  EXPECT_EQ(first->number, 1u);
+  EXPECT_EQ(first->earlier_ttl, 60'000ms);
+  EXPECT_EQ(first->settle, nullptr);
+  Term last;
+  for (uint64_t start = 2; start < 5; ++start) {
+    auto next = begin_term(*metadata_, 10'000ms);
+    ASSERT_TRUE(next.ok());
+    last = *next;
+    EXPECT_EQ(last.number, start);
+    EXPECT_EQ(last.earlier_ttl, 60'000ms) << start;
+  }
+  ASSERT_NE(last.settle, nullptr);
+  ASSERT_TRUE(metadata_->txn(*last.settle)->committed);
+  auto later = begin_term(*metadata_, 10'000ms);
+  ASSERT_TRUE(later.ok());
+  EXPECT_EQ(later->number, 5u) << "settling changes no term";
+  EXPECT_EQ(later->earlier_ttl, 10'000ms);
 }
 
 }  // namespace

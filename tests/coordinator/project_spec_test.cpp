@@ -57,9 +57,7 @@ TEST(ProjectSpec, EveryUnsupportedFieldIsRefusedByName) {
       {"commonTransferConfig.rocketMqSendMsgTimeout",
        [](Request& r) { r.mutable_common_transfer_config()->set_rocket_mq_send_msg_timeout(5); }},
       {"structTransferConfig.indexMigrationType",
-       [](Request& r) { r.mutable_struct_transfer_config()->set_index_migration_type("AFTER_FULL_TRANSFER"); }},
-      {"structTransferConfig.deferIndexCreation",
-       [](Request& r) { r.mutable_struct_transfer_config()->set_defer_index_creation(true); }},
+       [](Request& r) { r.mutable_struct_transfer_config()->set_index_migration_type("NOT_MIGRATION"); }},
       {"structTransferConfig.autoProcessedToNextStep",
        [](Request& r) { r.mutable_struct_transfer_config()->set_auto_processed_to_next_step(false); }},
       {"fullTransferConfig.throttleIOPS", [](Request& r) { r.mutable_full_transfer_config()->set_throttle_iops(5); }},
@@ -105,6 +103,21 @@ TEST(ProjectSpec, EveryUnsupportedFieldIsRefusedByName) {
   }
 }
 
+TEST(ProjectSpec, DeferredIndexesNeedACopyToBeDeferredBehind) {
+  Request request = good();
+  request.mutable_struct_transfer_config()->set_index_migration_type("AFTER_FULL_TRANSFER");
+  EXPECT_TRUE(validate_project(request).ok());
+  EXPECT_TRUE(ProjectSteps::of(request).defer_indexes);
+  request.set_enable_full_transfer(false);
+  ASSERT_FALSE(validate_project(request).ok());
+  EXPECT_EQ(validate_project(request).error().object(), "structTransferConfig.indexMigrationType");
+  EXPECT_EQ(refusal([](Request& r) {
+              r.mutable_struct_transfer_config()->set_defer_index_creation(true);
+              r.mutable_struct_transfer_config()->set_index_migration_type("WITH_STRUCT_TRANSFER");
+            }).object(),
+            "structTransferConfig.deferIndexCreation");
+}
+
 TEST(ProjectSpec, WrongValuesAreInvalidAndNamed) {
   EXPECT_EQ(refusal([](Request& r) { r.set_name("a b"); }).object(), "name");
   EXPECT_EQ(refusal([](Request& r) { r.set_name(std::string(65, 'x')); }).object(), "name");
@@ -113,6 +126,13 @@ TEST(ProjectSpec, WrongValuesAreInvalidAndNamed) {
   EXPECT_EQ(refusal([](Request& r) { r.set_on_conflict("ignore"); }).object(), "onConflict");
   EXPECT_EQ(refusal([](Request& r) { r.mutable_incr_transfer_config()->set_start_timestamp("1689201369"); }).object(),
             "incrTransferConfig.startTimestamp");
+  EXPECT_EQ(refusal([](Request& r) { r.mutable_incr_transfer_config()->set_incr_sync_concurrency(65); }).object(),
+            "incrTransferConfig.incrSyncConcurrency");
+  EXPECT_EQ(refusal([](Request& r) {
+              r.mutable_full_transfer_config()->set_full_transfer_speed_mode("CUSTOM");
+              r.mutable_full_transfer_config()->mutable_full_transfer_speed_config()->set_reader_worker_num(65);
+            }).object(),
+            "fullTransferConfig.fullTransferSpeedConfig.readerWorkerNum");
   EXPECT_EQ(refusal([](Request& r) { r.mutable_incr_transfer_config()->set_store_log_kept_hour(0); }).object(),
             "incrTransferConfig.storeLogKeptHour");
   EXPECT_EQ(

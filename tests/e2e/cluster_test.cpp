@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "tests/support/cluster_run.hpp"
 #include "tests/support/compare.hpp"
 #include "tests/support/wait.hpp"
@@ -25,6 +27,16 @@ class Cluster : public ::testing::Test {
     const std::string id = std::to_string(next_id++);
     source.sql("INSERT INTO app.bank VALUES (" + id + ", 7)");
     ASSERT_TRUE(target.becomes("SELECT balance FROM app.bank WHERE id = " + id, "7")) << cluster.logs();
+  }
+
+  // What the agents keep of components on their disks.
+  size_t folders() const {
+    size_t count = 0;
+    for (const char* name : {"a", "b"})
+      for ([[maybe_unused]] const auto& entry :
+           std::filesystem::directory_iterator(cluster.folder() + "/agent-" + name + "/components"))
+        ++count;
+    return count;
   }
 
   MariaDbServer source{{.server_id = 1}};
@@ -75,6 +87,10 @@ TEST_F(Cluster, StopResumeReleaseDelete) {
   EXPECT_EQ(cluster.client({"project", "release", "shop"}, &output), 0) << output;
   ASSERT_TRUE(wait_until([&] { return cluster.components().empty(); }, minutes(1)));
   ASSERT_TRUE(wait_until([&] { return cluster.client({"project", "delete", "shop"}) == 0; }, minutes(1)));
+  EXPECT_TRUE(wait_until([&] { return folders() == 0; }, minutes(1))) << cluster.logs();
+  EXPECT_EQ(target.query_value("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = 'sluice'"), "0")
+      << "it was the only project";
+  EXPECT_EQ(http_get(cluster.http(), "/metrics").find("sluice_project_running{"), std::string::npos);
   EXPECT_NE(cluster.client({"project", "describe", "nosuch"}), 0);
 }
 
@@ -98,6 +114,16 @@ TEST_F(Cluster, MetricsAndHealthOverHttp) {
                "sluice_project_running{project=\"" + id + "\"} 1", "# TYPE "});
   for (const char* name : {"a", "b"})
     expect_page(cluster.agent_http(name), {"sluice_agent_lease_seconds", "sluice_agent_components_running"});
+  for (const std::string metric :
+       {"sluice_component_resident_bytes", "sluice_component_restarts_total", "sluice_store_log_bytes",
+        "sluice_store_log_blocks", "sluice_store_retained_seconds", "sluice_store_reader_credit_bytes",
+        "sluice_incr_sync_queue_bytes", "sluice_incr_sync_groups"}) {
+    const std::string line = metric + "{project=\"" + id + "\",component=\"" + id + ".";
+    const auto shown = [&](const char* agent) {
+      return http_get(cluster.agent_http(agent), "/metrics").find(line) != std::string::npos;
+    };
+    EXPECT_TRUE(wait_until([&] { return shown("a") || shown("b"); }, seconds(20))) << metric;
+  }
   // An agent whose coordinator is gone and whose lease is over lives, but is not ready.
   cluster.coordinator().kill9();
   EXPECT_TRUE(wait_until(

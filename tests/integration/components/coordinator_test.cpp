@@ -1,143 +1,11 @@
 // The coordinator as its clients and agents see it: gRPC in process, with agents that are played by the test. They
 // follow the protocol of cluster.proto and report what real components would.
-#include <grpcpp/impl/client_unary_call.h>
-#include <gtest/gtest.h>
-
-#include <atomic>
-#include <condition_variable>
-#include <filesystem>
-#include <fstream>
-#include <functional>
-#include <random>
-#include <thread>
-
-#include "coordinator/coordinator.hpp"
-#include "core/log.hpp"
-#include "core/net/channel.hpp"
-#include "sluice/admin/v1/admin.grpc.pb.h"
-#include "tests/integration/components/fake_agent.hpp"
+#include "tests/integration/components/coordinator_fixture.hpp"
 
 namespace sluice::coordinator {
 namespace {
 
 using namespace std::chrono_literals;
-
-class CoordinatorTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    if (getenv("SLUICE_TEST_LOG")) log::init({});
-    char pattern[] = "/tmp/sluice-coordinator-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern), nullptr);
-    directory_ = pattern;
-    options_.data_dir = directory_ + "/data";
-    options_.grpc = "unix:" + directory_ + "/grpc.sock";
-    options_.http = "127.0.0.1:0";
-    options_.limits.lease_ttl = 1000ms;
-    options_.limits.grace = 200ms;
-    start();
-  }
-  void TearDown() override {
-    coordinator_.reset();
-    std::filesystem::remove_all(directory_);
-  }
-  void start() {
-    auto started = Coordinator::start(options_);
-    ASSERT_TRUE(started.ok()) << started.error().to_string();
-    coordinator_ = std::move(started).value();
-    stub_ = admin::v1::AdminService::NewStub(net::make_channel(coordinator_->grpc_address()));
-  }
-  std::unique_ptr<FakeAgent> agent(const std::string& node, FakeAgent::Behave behave = behave_well) {
-    return std::make_unique<FakeAgent>(coordinator_->grpc_address(), coordinator_->token(), node, std::move(behave));
-  }
-
-  template <class Method, class Request, class Response>
-  grpc::Status call(Method method, const Request& request, Response& response) {
-    grpc::ClientContext context;
-    context.set_wait_for_ready(true);
-    context.set_deadline(std::chrono::system_clock::now() + 20s);
-    net::authorize(context, coordinator_->token());
-    return (stub_.get()->*method)(&context, request, &response);
-  }
-  using Stub = admin::v1::AdminService::Stub;
-
-  void data_source(const std::string& name) {
-    admin::v1::CreateDataSourceRequest request;
-    request.set_name(name);
-    request.set_ip("127.0.0.1");
-    request.set_port(3306);
-    request.set_username("root");
-    request.set_password("s3cret-" + name);
-    admin::v1::CreateDataSourceResponse response;
-    auto status = call(&Stub::CreateDataSource, request, response);
-    ASSERT_TRUE(status.ok()) << status.error_message();
-  }
-  admin::v1::CreateProjectRequest body(const std::string& name, const std::string& mode = "ONCE") {
-    admin::v1::CreateProjectRequest request;
-    request.set_name(name);
-    request.set_type("MIGRATION");
-    request.set_source_endpoint_id("from");
-    request.set_sink_endpoint_id("to");
-    request.set_enable_struct_transfer(true);
-    request.set_enable_full_transfer(true);
-    request.set_enable_incr_transfer(true);
-    request.set_enable_full_verify(true);
-    request.set_run_mode(mode);
-    request.add_include("shop.*");
-    return request;
-  }
-  std::string create(const admin::v1::CreateProjectRequest& request) {
-    admin::v1::CreateProjectResponse response;
-    auto status = call(&Stub::CreateProject, request, response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
-    return response.id();
-  }
-  std::string begin(const std::string& mode = "ONCE") {
-    data_source("from");
-    data_source("to");
-    auto id = create(body("move", mode));
-    auto started = tell(&Stub::StartProject, id);
-    EXPECT_TRUE(started.ok()) << started.error_message();
-    return id;
-  }
-  template <class Method>
-  grpc::Status tell(Method method, const std::string& id) {
-    admin::v1::ProjectRequest request;
-    request.set_id(id);
-    admin::v1::Empty empty;
-    return call(method, request, empty);
-  }
-  admin::v1::Project describe(const std::string& id) {
-    admin::v1::ProjectRequest request;
-    request.set_id(id);
-    admin::v1::Project project;
-    call(&Stub::DescribeProject, request, project);
-    return project;
-  }
-  admin::v1::Project wait_for(const std::string& id, const std::function<bool(const admin::v1::Project&)>& reached,
-                              std::chrono::seconds patience = 20s) {
-    auto deadline = std::chrono::steady_clock::now() + patience;
-    auto project = describe(id);
-    while (!reached(project) && std::chrono::steady_clock::now() < deadline) {
-      std::this_thread::sleep_for(20ms);
-      project = describe(id);
-    }
-    EXPECT_TRUE(reached(project)) << project.DebugString();
-    return project;
-  }
-  admin::v1::Project wait_status(const std::string& id, const std::string& status) {
-    return wait_for(id, [&](const auto& project) { return project.status() == status; });
-  }
-  static std::string step(const admin::v1::Project& project, const std::string& name) {
-    for (const auto& step : project.steps())
-      if (step.name() == name) return step.status();
-    return "absent";
-  }
-
-  std::string directory_;
-  CoordinatorOptions options_;
-  std::unique_ptr<Coordinator> coordinator_;
-  std::unique_ptr<Stub> stub_;
-};
 
 TEST_F(CoordinatorTest, RunsAMigrationOnceThroughAllSteps) {
   auto node = agent("n1");
@@ -288,6 +156,42 @@ TEST_F(CoordinatorTest, AnErrorThatIsNotRetryableFailsItsStepAndResumeGoesOn) {
   wait_status(id, "FINISHED");
 }
 
+// A statement stops the project; the operator decides; the decision outlives the coordinator and reaches Incr-Sync.
+TEST_F(CoordinatorTest, AnOperatorsDecisionCuresWhatStoppedTheProject) {
+  auto node = agent("n1", [&](const cluster::v1::Assignment& assignment, ComponentStatus& status) {
+    behave_well(assignment, status);
+    if (assignment.spec().kind() != cluster::v1::INCR_SYNC) return;
+    for (const auto& decision : assignment.desired().decisions())
+      if (decision.position() == "0-1-7#0" && decision.decision() == "DONE") return;
+    status.set_state(cluster::v1::FAILED);
+    status.mutable_error()->set_code("DDL_FAILED");
+    status.mutable_error()->set_position("0-1-7#0");
+  });
+  auto id = begin();
+  EXPECT_EQ(wait_status(id, "FAILED").errors(0).position(), "0-1-7#0");
+  admin::v1::DecideRequest wish;
+  admin::v1::Empty empty;
+  wish.set_id("move");
+  wish.mutable_decision()->set_position("0-1-7#0");
+  wish.mutable_decision()->set_decision("PERHAPS");
+  EXPECT_EQ(call(&Stub::Decide, wish, empty).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  wish.mutable_decision()->set_decision("DONE");
+  ASSERT_TRUE(call(&Stub::Decide, wish, empty).ok());
+  ASSERT_TRUE(call(&Stub::Decide, wish, empty).ok());
+  coordinator_.reset();
+  start();
+  auto project = describe(id);
+  EXPECT_EQ(project.status(), "FAILED");
+  ASSERT_EQ(project.decisions_size(), 1);
+  EXPECT_EQ(project.decisions(0).decision(), "DONE");
+  admin::v1::ResumeProjectRequest resume;
+  resume.set_id(id);
+  ASSERT_TRUE(call(&Stub::ResumeProject, resume, empty).ok());
+  wait_status(id, "FINISHED");
+  wish.set_id("nobody");
+  EXPECT_EQ(call(&Stub::Decide, wish, empty).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
 TEST_F(CoordinatorTest, TablesAreCopiedAgainInRounds) {
   auto node = agent("n1", [](const cluster::v1::Assignment& assignment, ComponentStatus& status) {
     behave_well(assignment, status);
@@ -347,6 +251,10 @@ TEST_F(CoordinatorTest, RefusesWhatItCannotDo) {
   grpc::ClientContext context;
   admin::v1::ListNodesResponse nodes;
   EXPECT_EQ(stub_->ListNodes(&context, admin::v1::Empty(), &nodes).error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  admin::v1::ListProjectsRequest list;
+  admin::v1::ListProjectsResponse listed;
+  list.set_visible_sub_project(true);
+  EXPECT_EQ(net::from_grpc(call(&Stub::ListProjects, list, listed), "").object(), "visibleSubProject");
   admin::v1::DeleteDataSourceRequest remove;
   remove.set_id("from");
   admin::v1::Empty empty;
@@ -355,6 +263,11 @@ TEST_F(CoordinatorTest, RefusesWhatItCannotDo) {
   options.data_dir = directory_ + "/other";
   options.grpc = "0.0.0.0:0";
   EXPECT_EQ(Coordinator::start(options).error().code(), ErrorCode::UNSUPPORTED);
+  options.grpc = "127.0.0.1.example.com:0";
+  EXPECT_EQ(Coordinator::start(options).error().code(), ErrorCode::UNSUPPORTED);
+  options.grpc = "127.0.0.1:0";
+  options.http = "localhost:99999";
+  EXPECT_EQ(Coordinator::start(options).error().code(), ErrorCode::INVALID_ARGUMENT);
 }
 
 TEST_F(CoordinatorTest, NoSecretLiesInClearInTheDataDirectory) {
@@ -373,6 +286,114 @@ TEST_F(CoordinatorTest, NoSecretLiesInClearInTheDataDirectory) {
   start();
 }
 
+// With another master key the passwords cannot be opened: nothing is placed, and the step says why.
+TEST_F(CoordinatorTest, NothingIsPlacedWithoutTheMasterKey) {
+  std::atomic<bool> nameless{false};
+  auto node = agent("n1", [&](const cluster::v1::Assignment& assignment, ComponentStatus& status) {
+    if (assignment.spec().source().host().empty() || assignment.spec().source().password().empty()) nameless = true;
+    behave_well(assignment, status);
+  });
+  auto id = begin("FOLLOW");
+  wait_for(id, [](const auto& project) { return step(project, "INCR_TRANSFER") == "MONITORING"; });
+  const std::string key = options_.data_dir + "/master.key";
+  std::string good;
+  std::ifstream(key) >> good;
+  coordinator_.reset();
+  std::filesystem::remove(key);
+  auto lost = Coordinator::start(options_);
+  ASSERT_FALSE(lost.ok());
+  EXPECT_EQ(lost.error().code(), ErrorCode::NOT_FOUND);
+  EXPECT_FALSE(std::filesystem::exists(key)) << "a new key would hide that the old one is lost";
+
+  std::ofstream(key) << std::string(64, 'a');
+  chmod(key.c_str(), 0600);
+  start();
+  auto project = wait_status(id, "FAILED");
+  ASSERT_EQ(project.errors_size(), 1);
+  EXPECT_EQ(project.errors(0).code(), "CORRUPTED");
+  EXPECT_EQ(project.errors(0).object(), "from");
+  EXPECT_EQ(step(project, "INCR_TRANSFER"), "FAILED");
+  admin::v1::ResumeProjectRequest resume;
+  resume.set_id(id);
+  admin::v1::Empty empty;
+  EXPECT_FALSE(call(&Stub::ResumeProject, resume, empty).ok());
+  auto deadline = std::chrono::steady_clock::now() + 10s;
+  while (!node->running().empty() && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(10ms);
+  EXPECT_TRUE(node->running().empty());
+  EXPECT_FALSE(nameless);
+
+  coordinator_.reset();
+  std::ofstream(key, std::ios::trunc) << good;
+  start();
+  ASSERT_TRUE(call(&Stub::ResumeProject, resume, empty).ok());
+  wait_for(id, [](const auto& project) { return step(project, "INCR_TRANSFER") == "MONITORING"; });
+  EXPECT_FALSE(nameless);
+}
+
+// An agent that was away when its project was deleted removes the folders when it comes back, whatever was restarted.
+TEST_F(CoordinatorTest, NothingIsLeftOfADeletedProject) {
+  auto a = agent("a"), b = agent("b");
+  admin::v1::ListNodesResponse nodes;
+  auto deadline = std::chrono::steady_clock::now() + 10s;
+  while (nodes.data_size() < 2 && std::chrono::steady_clock::now() < deadline)
+    call(&Stub::ListNodes, admin::v1::Empty(), nodes);
+  auto id = begin("FOLLOW");
+  wait_for(id, [](const auto& project) { return step(project, "INCR_TRANSFER") == "MONITORING"; });
+  EXPECT_NE(metrics::exposition().find(id), std::string::npos);
+  ASSERT_FALSE(a->folders().empty());
+  ASSERT_FALSE(b->folders().empty());
+  const auto kept = b->folders();
+  b->cut();
+  EXPECT_TRUE(tell(&Stub::DeleteProject, id).ok());
+  deadline = std::chrono::steady_clock::now() + 20s;
+  while (!describe(id).id().empty() && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(10ms);
+  ASSERT_TRUE(describe(id).id().empty());
+  EXPECT_EQ(metrics::exposition().find(id), std::string::npos);
+  while (!a->folders().empty() && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(10ms);
+  EXPECT_TRUE(a->folders().empty());
+  EXPECT_TRUE(a->ever_ran(id + ".struct.release") || b->ever_ran(id + ".struct.release"));
+
+  coordinator_.reset();
+  start();
+  auto back = agent("b");
+  back->keep_folders(kept);
+  deadline = std::chrono::steady_clock::now() + 20s;
+  while (!back->folders().empty() && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(10ms);
+  EXPECT_TRUE(back->folders().empty());
+}
+
+TEST_F(CoordinatorTest, LinesOfComponentsAreInTheCoordinatorsLog) {
+  const std::string file = directory_ + "/coordinator.log";
+  log::init({.file = file});
+  auto node = agent("n1");
+  cluster::v1::LogLine line;
+  line.set_component_id("np_1.store");
+  line.set_line("store.capture: slow disk\nforged line");
+  line.set_level("WARN");
+  line.set_dropped(12);
+  node->say(line);
+  line.Clear();
+  line.set_line("agent.supervisor: cannot start a component");
+  line.set_level("ERROR");
+  node->say(line);
+  const auto text = [&] {
+    std::ifstream in(file);
+    return std::string((std::istreambuf_iterator<char>(in)), {});
+  };
+  auto deadline = std::chrono::steady_clock::now() + 10s;
+  while (text().find("cannot start") == std::string::npos && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(10ms);
+  const std::string all = text();
+  log::init({.level = log::Level::kWarn});
+  EXPECT_NE(
+      all.find("warning coordinator.remote: store.capture: slow disk forged line node=n1 from=np_1.store dropped=12"),
+      std::string::npos)
+      << all;
+  EXPECT_NE(all.find("error coordinator.remote: agent.supervisor: cannot start a component node=n1 from=agent"),
+            std::string::npos)
+      << all;
+}
+
 TEST_F(CoordinatorTest, AnswersTheStandardHealthCheck) {
   auto channel = net::make_channel(coordinator_->grpc_address());
   grpc::internal::RpcMethod check("/grpc.health.v1.Health/Check", grpc::internal::RpcMethod::NORMAL_RPC);
@@ -383,94 +404,6 @@ TEST_F(CoordinatorTest, AnswersTheStandardHealthCheck) {
       channel.get(), check, &context, request, &response);
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(response.SerializeAsString(), std::string("\x08\x01"));
-}
-
-// Operators, crashes and restarts of the coordinator in any order: afterwards the project still comes to its end.
-TEST_F(CoordinatorTest, RandomCommandsCrashesAndRestartsEndInALegalState) {
-  const char* given = getenv("SLUICE_TEST_SEED");
-  unsigned seed = given ? std::atoi(given) : std::random_device()();
-  std::mt19937 random(seed);
-  SCOPED_TRACE("SLUICE_TEST_SEED=" + std::to_string(seed));
-  auto a = agent("a"), b = agent("b");
-  auto id = begin("FOLLOW");
-  admin::v1::ResumeProjectRequest resume;
-  resume.set_id(id);
-  resume.set_again(true);
-  admin::v1::Empty empty;
-  std::map<std::string, uint64_t> epochs;
-  for (int round = 0; round < 60; ++round) {
-    switch (random() % 7) {
-      case 0:
-        tell(&Stub::StopProject, id);
-        break;
-      case 1:
-      case 2:
-        call(&Stub::ResumeProject, resume, empty);
-        break;
-      case 3:
-        tell(&Stub::FinishProject, id);
-        break;
-      case 4:
-        for (auto* agent : {a.get(), b.get()})
-          if (auto running = agent->running(); !running.empty())
-            agent->crash(std::next(running.begin(), random() % running.size())->first);
-        break;
-      case 5:
-        if (random() % 3 != 0) break;
-        coordinator_.reset();
-        start();
-        break;
-      default:
-        std::this_thread::sleep_for(std::chrono::milliseconds(random() % 60));
-    }
-    for (auto* agent : {a.get(), b.get()})
-      for (const auto& [component, epoch] : agent->running()) {
-        EXPECT_GE(epoch, epochs[component]) << component << ": an epoch never goes back";
-        epochs[component] = std::max(epochs[component], epoch);
-      }
-    const auto status = describe(id).status();
-    EXPECT_TRUE(status == "RUNNING" || status == "SUSPEND" || status == "FINISHED" || status == "FAILED") << status;
-  }
-  wait_for(
-      id,
-      [&](const auto& project) {
-        if (!project.stopping() && (project.status() == "SUSPEND" || project.status() == "FAILED"))
-          call(&Stub::ResumeProject, resume, empty);
-        if (project.status() == "RUNNING") tell(&Stub::FinishProject, id);
-        return project.status() == "FINISHED";
-      },
-      30s);
-  auto deadline = std::chrono::steady_clock::now() + 10s;
-  while ((!a->running().empty() || !b->running().empty()) && std::chrono::steady_clock::now() < deadline)
-    std::this_thread::sleep_for(10ms);
-  EXPECT_TRUE(a->running().empty() && b->running().empty());
-}
-
-// One project, many hands: every call is answered, and the project ends released.
-TEST_F(CoordinatorTest, TwentyClientsAtOnceLeaveOneLegalState) {
-  auto node = agent("n1");
-  auto id = begin("FOLLOW");
-  std::vector<std::thread> clients;
-  std::atomic<int> answered{0};
-  for (int client = 0; client < 20; ++client)
-    clients.emplace_back([&, client] {
-      admin::v1::ResumeProjectRequest resume;
-      resume.set_id(id);
-      admin::v1::Empty empty;
-      for (int i = 0; i < 10; ++i) {
-        auto status = (client + i) % 3 == 0   ? tell(&Stub::StopProject, id)
-                      : (client + i) % 3 == 1 ? call(&Stub::ResumeProject, resume, empty)
-                                              : tell(&Stub::StartProject, id);
-        if (status.ok() || status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) ++answered;
-      }
-    });
-  for (auto& client : clients) client.join();
-  EXPECT_EQ(answered, 200);
-  EXPECT_TRUE(tell(&Stub::ReleaseProject, id).ok());
-  wait_status(id, "RELEASED");
-  auto deadline = std::chrono::steady_clock::now() + 10s;
-  while (!node->running().empty() && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(10ms);
-  EXPECT_TRUE(node->running().empty());
 }
 
 }  // namespace

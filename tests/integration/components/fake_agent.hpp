@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -54,6 +55,19 @@ class FakeAgent {
     std::lock_guard lock(mutex_);
     return seen_.contains(id);
   }
+  // Of every component that ever ran here, until the coordinator had it removed.
+  std::set<std::string> folders() {
+    std::lock_guard lock(mutex_);
+    return folders_;
+  }
+  void say(cluster::v1::LogLine line) {
+    std::lock_guard lock(mutex_);
+    lines_.push_back(std::move(line));
+  }
+  void keep_folders(const std::set<std::string>& ids) {
+    std::lock_guard lock(mutex_);
+    folders_.insert(ids.begin(), ids.end());
+  }
   cluster::v1::ComponentSpec spec(const std::string& id) {
     std::lock_guard lock(mutex_);
     return seen_[id].spec();
@@ -95,7 +109,13 @@ class FakeAgent {
     for (uint64_t beat = 1; !over_; ++beat) {
       cluster::v1::AgentMessage heartbeat;
       heartbeat.mutable_heartbeat()->set_sequence(beat);
+      for (const auto& id : folders()) heartbeat.mutable_heartbeat()->add_folders(id);
       bool alive = stream->Write(heartbeat);
+      for (auto& line : take_lines()) {
+        cluster::v1::AgentMessage report;
+        *report.mutable_log() = std::move(line);
+        alive = alive && stream->Write(report);
+      }
       for (auto& status : statuses()) {
         cluster::v1::AgentMessage report;
         *report.mutable_status() = status;
@@ -117,7 +137,14 @@ class FakeAgent {
     for (const auto& assignment : message.desired().assignments()) {
       assigned_[assignment.spec().component_id()] = assignment;
       seen_[assignment.spec().component_id()] = assignment;
+      folders_.insert(assignment.spec().component_id());
     }
+    for (const auto& id : message.desired().removals()) folders_.erase(id);
+  }
+
+  std::vector<cluster::v1::LogLine> take_lines() {
+    std::lock_guard lock(mutex_);
+    return std::exchange(lines_, {});
   }
 
   std::vector<ComponentStatus> statuses() {
@@ -153,6 +180,8 @@ class FakeAgent {
   std::shared_ptr<grpc::ClientContext> context_;
   std::map<std::string, cluster::v1::Assignment> assigned_, seen_;
   std::map<std::string, uint64_t> crashed_;
+  std::set<std::string> folders_;
+  std::vector<cluster::v1::LogLine> lines_;
   std::thread thread_;
 };
 

@@ -1,4 +1,4 @@
-// Session: the outgoing side of one agent's stream. The CM puts messages in, the stream's writer takes them out. Thread
+// AgentOutbox: what waits to be sent to one agent. The CM puts messages in, the stream's writer takes them out. Thread
 // safe. Bounded by merging: of several assignments that wait only the newest is kept, of several leases the newest.
 #pragma once
 
@@ -12,11 +12,11 @@
 
 namespace sluice::coordinator {
 
-class Session {
+class AgentOutbox {
  public:
   using Message = std::shared_ptr<const cluster::v1::CoordinatorMessage>;
-  explicit Session(uint64_t id) : id_(id) {}
-  uint64_t id() const { return id_; }
+  explicit AgentOutbox(uint64_t session) : session_(session) {}
+  uint64_t session() const { return session_; }
 
   void push(Message message) {
     std::lock_guard lock(mutex_);
@@ -42,7 +42,7 @@ class Session {
   }
 
  private:
-  const uint64_t id_;
+  const uint64_t session_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Message> queue_;
@@ -53,7 +53,7 @@ class Session {
 class AgentEvents {
  public:
   virtual ~AgentEvents() = default;
-  virtual void opened(std::shared_ptr<Session> session) = 0;
+  virtual void opened(std::shared_ptr<AgentOutbox> outbox) = 0;
   virtual void received(uint64_t session, std::shared_ptr<const cluster::v1::AgentMessage> message) = 0;
   virtual void closed(uint64_t session) = 0;
 };
