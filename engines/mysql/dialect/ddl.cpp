@@ -250,16 +250,16 @@ class Parser {
   void drop_list(DdlKind kind) {
     s_.kind = kind;
     if_exists();
-    if (kind == DdlKind::kDropView && !s_.if_exists) {
-      size_t at = c_.end_of_last();
-      a_.make_repeatable = Edit{{at, at}, " IF EXISTS"};
-    }
+    size_t behind_verb = c_.end_of_last();
     // The server writes the log's DROP TABLE anew and keeps a comment only here.
-    if (kind == DdlKind::kDropTable) a_.comment_at = c_.end_of_last();
+    if (kind == DdlKind::kDropTable) a_.comment_at = behind_verb;
     a_.names_list.begin = c_.begin();
     do {
       if (!changed()) return;
     } while (c_.take_op(','));
+    // Of several names some may have been missing: the statement failed, and is logged because it dropped the others.
+    if (!s_.if_exists && (kind == DdlKind::kDropView || s_.tables.size() > 1))
+      a_.make_repeatable = Edit{{behind_verb, behind_verb}, " IF EXISTS"};
     a_.names_list.end = c_.end_of_last();
     wait();
     if (!c_.take("RESTRICT")) c_.take("CASCADE");

@@ -77,7 +77,8 @@ struct DdlRewriteOptions {
 // outside the scope are left out; nothing left (temporary tables, statements that are passed over, an ALTER that only
 // added foreign keys which are left out): an empty text. Foreign keys to tables outside the scope are always left out,
 // and so is what only says how to run the statement (WAIT, ALGORITHM, LOCK) or where to keep files (DATA DIRECTORY).
-// Views hold no rows and are created late, so their statements are made repeatable (OR REPLACE, IF EXISTS).
+// Views hold no rows and are created late, so their statements are made repeatable (OR REPLACE, IF EXISTS). A DROP of
+// several names is logged even if some were not there: it becomes IF EXISTS.
 // UNSUPPORTED: RENAME across the border of the scope (the caller turns it into a copy or drop), tables outside the
 // scope in LIKE, queries and defaults, engines without rows of their own, DROP DATABASE that would take tables
 // outside the scope along.

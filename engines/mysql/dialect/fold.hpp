@@ -1,0 +1,17 @@
+// Names of a server that keeps tables and databases in lower case (lower_case_table_names=1): its log has them so in
+// table maps, but statements as they were written. Pure functions.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/result.hpp"
+
+namespace sluice::mysql {
+
+std::string fold_name(std::string_view name);
+// The statement with its tables and databases in lower case. One that is not known as DDL, or cannot be read, stays as
+// it is.
+std::string fold_names(std::string_view sql, std::string_view default_database, uint64_t sql_mode);
+
+}  // namespace sluice::mysql
