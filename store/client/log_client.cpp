@@ -47,6 +47,10 @@ class GrpcLogClient final : public LogClient {
       *start->mutable_after() = net::to_proto(options_.after);
     for (auto& pattern : options_.includes) start->mutable_filter()->add_includes(pattern);
     for (auto& pattern : options_.excludes) start->mutable_filter()->add_excludes(pattern);
+    const WantedTypes& types = options_.types;
+    for (auto [wanted, type] : {std::pair(types.insert, v1::INSERT), std::pair(types.update, v1::UPDATE),
+                                std::pair(types.remove, v1::DELETE), std::pair(types.ddl, v1::DDL)})
+      if (wanted && !types.all()) start->mutable_filter()->add_types(type);
     start->set_credit_bytes(options_.credit_bytes);
     stream_->Write(request);  // when it fails, so does the first read, which tells why
     thread_ = std::thread([this] { read(); });

@@ -15,6 +15,7 @@
 #include "core/result.hpp"
 #include "core/schema.hpp"
 #include "core/secret.hpp"
+#include "store/wanted_types.hpp"
 
 namespace sluice::store {
 
@@ -26,6 +27,7 @@ struct LogClientOptions {
   Position after;  // or, when empty:
   int64_t at_time_us = 0;
   std::vector<std::string> includes, excludes;
+  WantedTypes types;
   uint64_t credit_bytes = 32 << 20;
 };
 

@@ -30,7 +30,45 @@ Result<Position> locate_gtids(const Log& log, const std::string& gtids) {
   return Error(ErrorCode::POSITION_EXPIRED, "no retained transaction ends at this GTID position", {}, gtids);
 }
 
+// The first block of an incarnation for which `wanted` holds, which it then does for all that follow.
+template <class Wanted>
+Result<uint64_t> first_block(const Log& log, const Incarnation& row, Wanted wanted) {
+  uint64_t low = row.first, high = row.visible + 1;
+  while (low < high) {
+    uint64_t middle = low + (high - low) / 2;
+    SLUICE_ASSIGN(auto info, log.block_info(row.id, middle));
+    if (wanted(info))
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  return low;
+}
+
+bool same_place(const Position& a, const Position& b) { return compare_in_log(a, b) == 0; }
+
 }  // namespace
+
+Result<std::optional<std::string>> gtids_at(const Log& log, const Position& place) {
+  for (auto& row : log.incarnations()) {
+    if (same_place(row.begin, place)) return std::optional(row.begin.gtids);
+    if (compare_in_log(row.begin, place) > 0 || compare_in_log(row.end, place) < 0) continue;
+    SLUICE_ASSIGN(uint64_t sequence,
+                  first_block(log, row, [&](const BlockInfo& info) { return compare_in_log(info.end, place) >= 0; }));
+    if (sequence > row.visible) continue;
+    SLUICE_ASSIGN(auto block, log.block(row.id, sequence));
+    std::optional<std::string> found;
+    SLUICE_TRY(block->batch.for_each([&](const RecordView& record) -> Status {
+      auto* commit = std::get_if<Commit>(&record);
+      auto* heartbeat = std::get_if<Heartbeat>(&record);
+      if (commit && same_place(commit->position(), place)) found = std::string(commit->gtids);
+      if (heartbeat && same_place(heartbeat->position(), place)) found = std::string(heartbeat->gtids);
+      return {};
+    }));
+    if (found) return found;
+  }
+  return std::optional<std::string>();
+}
 
 Error Cursor::expired(const Position& wanted) const {
   auto status = log_->status();
@@ -78,7 +116,7 @@ Status Cursor::place() {
 }
 
 // Whether all of the block lies before what was asked for.
-Result<bool> Cursor::passed(const BlockInfo& info) const {
+bool Cursor::passed(const BlockInfo& info) const {
   if (from_time_us_) return info.max_commit_us < from_time_us_;
   return compare_in_log(info.end, position_) <= 0;
 }
@@ -87,19 +125,9 @@ Status Cursor::place_in(const Incarnation& row) {
   incarnation_ = row.id;
   cutting_ = true;
   if (position_.empty()) position_ = row.begin;
-  uint64_t low = row.first, high = row.visible + 1;
-  while (low < high) {
-    uint64_t middle = low + (high - low) / 2;
-    SLUICE_ASSIGN(auto info, log_->block_info(row.id, middle));
-    SLUICE_ASSIGN(bool before, passed(info));
-    if (before)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  sequence_ = low;
-  if (low <= row.visible) {
-    SLUICE_ASSIGN(auto info, log_->block_info(row.id, low));
+  SLUICE_ASSIGN(sequence_, first_block(*log_, row, [&](const BlockInfo& info) { return !passed(info); }));
+  if (sequence_ <= row.visible) {
+    SLUICE_ASSIGN(auto info, log_->block_info(row.id, sequence_));
     sequence_ = info.transaction_sequence;
   }
   return {};

@@ -5,10 +5,15 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "store/log/log.hpp"
 
 namespace sluice::store {
+
+// The GTIDs at a place (file and offset) that is the border of transactions in the log; nothing when it is none.
+Result<std::optional<std::string>> gtids_at(const Log& log, const Position& place);
 
 class Cursor {
  public:
@@ -29,7 +34,7 @@ class Cursor {
   explicit Cursor(const Log& log) : log_(&log) {}
   Status place();
   Status place_in(const Incarnation& row);
-  Result<bool> passed(const BlockInfo& info) const;
+  bool passed(const BlockInfo& info) const;
   Result<bool> skip_transaction(const BlockInfo& first);
   Result<std::shared_ptr<const StoredBlock>> cut(std::shared_ptr<const StoredBlock> block);
   bool before_start(const Commit& commit) const;

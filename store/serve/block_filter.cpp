@@ -1,15 +1,15 @@
 #include "store/serve/block_filter.hpp"
 
-#include "store/ddl_scope.hpp"
 #include "store/log/reencode.hpp"
 
 namespace sluice::store {
 
-Result<bool> BlockFilter::wanted(uint64_t schema_id) {
-  auto known = wanted_.find(schema_id);
+Result<bool> BlockFilter::wanted(const Rows& rows) {
+  if (!types_.rows(rows.op)) return false;
+  auto known = wanted_.find(rows.schema_id);
   if (known != wanted_.end()) return known->second;
-  SLUICE_ASSIGN(auto schema, schemas_(schema_id));
-  return wanted_[schema_id] = scope_.includes(schema->database, schema->name);
+  SLUICE_ASSIGN(auto schema, schemas_(rows.schema_id));
+  return wanted_[rows.schema_id] = scope_.includes(schema->database, schema->name);
 }
 
 Result<bool> BlockFilter::unchanged(const Batch& batch) {
@@ -17,9 +17,9 @@ Result<bool> BlockFilter::unchanged(const Batch& batch) {
   SLUICE_TRY(batch.for_each([&](const RecordView& record) -> Status {
     if (std::holds_alternative<Begin>(record)) open = true;
     if (std::holds_alternative<Commit>(record)) open = false;
-    if (auto* ddl = std::get_if<Ddl>(&record)) same = same && ddl_in_scope(*ddl, scope_);
+    if (auto* ddl = std::get_if<Ddl>(&record)) same = same && wanted(*ddl);
     if (auto* rows = std::get_if<Rows>(&record)) {
-      SLUICE_ASSIGN(bool want, wanted(rows->schema_id));
+      SLUICE_ASSIGN(bool want, wanted(*rows));
       same = same && want;
     }
     return {};
@@ -53,10 +53,10 @@ Result<std::optional<Batch>> BlockFilter::apply(const Batch& batch) {
       begin.reset();
       in_transaction_ = false;
     } else if (auto* rows = std::get_if<Rows>(&record)) {
-      SLUICE_ASSIGN(bool want, wanted(rows->schema_id));
+      SLUICE_ASSIGN(bool want, wanted(*rows));
       if (want) SLUICE_TRY(pass(record));
     } else if (auto* ddl = std::get_if<Ddl>(&record)) {
-      if (ddl_in_scope(*ddl, scope_)) SLUICE_TRY(pass(record));
+      if (wanted(*ddl)) SLUICE_TRY(pass(record));
     } else {
       vanished.reset();
       SLUICE_TRY(add_record(out, record));

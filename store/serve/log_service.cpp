@@ -2,6 +2,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <list>
 #include <set>
 
@@ -9,6 +10,7 @@
 #include "core/metrics.hpp"
 #include "core/net/channel.hpp"
 #include "core/net/convert.hpp"
+#include "engines/mysql/binlog/events.hpp"
 #include "sluice/store/v1/store.grpc.pb.h"
 #include "store/log/cursor.hpp"
 #include "store/serve/block_filter.hpp"
@@ -56,6 +58,7 @@ class Session final : public grpc::ServerBidiReactor<v1::ReadRequest, v1::ReadRe
   void run();
   Status serve();
   Status open(const v1::ReadStart& start);
+  Status check_position(const Position& position);
   Result<bool> send_next();
   Status send(v1::ReadResponse& response);
   Status send_heartbeat();
@@ -304,6 +307,14 @@ Status Session::serve() {
   }
 }
 
+namespace {
+WantedTypes wanted_types(const v1::TableFilter& filter) {
+  if (filter.types().empty()) return {};
+  auto has = [&](v1::RecordType type) { return std::count(filter.types().begin(), filter.types().end(), type) > 0; };
+  return {has(v1::INSERT), has(v1::UPDATE), has(v1::DELETE), has(v1::DDL)};
+}
+}  // namespace
+
 Status Session::open(const v1::ReadStart& start) {
   reader_ = start.reader();
   epoch_ = start.epoch();
@@ -311,20 +322,27 @@ Status Session::open(const v1::ReadStart& start) {
   Position after = by_time ? Position() : net::from_proto(start.after());
   std::vector<std::string> includes(start.filter().includes().begin(), start.filter().includes().end());
   std::vector<std::string> excludes(start.filter().excludes().begin(), start.filter().excludes().end());
-  bool everything = includes.empty() && excludes.empty();
   SLUICE_ASSIGN(auto scope, TableMapping::create(std::move(includes), std::move(excludes), {}));
-  filter_.emplace(std::move(scope), everything, [this](uint64_t id) { return log_.schema(id); });
+  filter_.emplace(std::move(scope), wanted_types(start.filter()), [this](uint64_t id) { return log_.schema(id); });
   if (!reader_.empty()) SLUICE_TRY(service_.claim(*this, reader_, epoch_));
   auto cursor = by_time ? Cursor::at_time(log_, start.at_time_us()) : Cursor::after(log_, after);
   if (!cursor.ok()) return cursor.error();
-  auto held = log_.status();
-  bool ahead = !by_time && held.started && compare_in_log(after, held.end) > 0;
-  if (ahead && service_.confirm) SLUICE_TRY(service_.confirm(after));
+  if (!by_time && !after.empty()) SLUICE_TRY(check_position(cursor->position()));
   cursor_ = std::move(cursor).value();
   if (!reader_.empty()) SLUICE_TRY(log_.register_reader({reader_, epoch_, cursor_->position()}));
   log::info("store.serve", "reader started",
             {{"reader", reader_}, {"epoch", epoch_}, {"after", cursor_->position().to_string()}});
   return {};
+}
+
+// A reader holds what leads up to its position: the log has to hold the same, or else the source (exactness.md section
+// 5). Of a place between its own borders the log knows nothing, nor of one that it has not reached.
+Status Session::check_position(const Position& position) {
+  SLUICE_ASSIGN(auto gtids, gtids_at(log_, position));
+  if (!gtids) return service_.confirm ? service_.confirm(position) : Status();
+  if (position.gtids.empty() || mysql::same_gtids(*gtids, position.gtids)) return {};
+  return Error(ErrorCode::SOURCE_DIVERGED, "at this place the Store's log holds " + *gtids, reader_,
+               position.to_string());
 }
 
 Status Session::take_requests() {

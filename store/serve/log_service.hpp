@@ -18,9 +18,9 @@ namespace sluice::store {
 struct LogServerOptions {
   std::string address;  // "host:0" picks a port
   Secret token;
-  // Asked, from a session's thread, about a reader's position that the log has not reached: after a crash of the
-  // machine a reader may hold more than the Store does, and the source has to confirm it. Not set: such readers just
-  // wait.
+  // Asked, from a session's thread, about a reader's position that is no border of transactions in the log: after a
+  // crash of the machine a reader may hold more than the Store does, and the source has to confirm it. Not set: such
+  // readers are believed.
   std::function<Status(const Position&)> confirm;
 };
 

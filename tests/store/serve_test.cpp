@@ -161,9 +161,55 @@ TEST_F(Serve, FiltersTablesAndStillAdvances) {
   EXPECT_EQ(heartbeats, (std::vector<uint64_t>{10}));
 }
 
+TEST_F(Serve, SendsOnlyTheKindsOfRecordsThatAreWanted) {
+  auto schema = table();
+  std::vector<ValueView> row{ValueView::of_int(1), ValueView::of_bytes("v")};
+  BatchBuilder builder;
+  add_transaction(builder, *schema, 1);
+  add_begin(builder, 2);
+  builder.add_row(*schema, schema->id(), RowOp::kUpdate, 0, row, row);
+  builder.add_row(*schema, schema->id(), RowOp::kDelete, 0, row, {});
+  add_commit(builder, 2, 2);
+  add_begin(builder, 3);
+  Ddl ddl;
+  ddl.database = "d";
+  ddl.sql = "TRUNCATE t";
+  builder.add(ddl);
+  add_commit(builder, 3, 0);
+  add_transaction(builder, *schema, 4);
+  ASSERT_TRUE(log->append(block_of(builder, {schema})).ok());
+  auto seen = [&](WantedTypes types, uint64_t last) {
+    auto opened = options();
+    opened.types = types;
+    auto client = open(opened);
+    std::string text;
+    for (uint64_t at = 0; client && at < last;) {
+      auto item = client->next(5s);
+      if (!item.ok()) return item.error().to_string();
+      if (!item->batch) continue;
+      EXPECT_TRUE(item->batch
+                      ->for_each([&](const RecordView& record) -> Status {
+                        if (auto* rows = std::get_if<Rows>(&record)) text += " iud"[static_cast<int>(rows->op)];
+                        if (std::holds_alternative<Ddl>(record)) text += "D";
+                        if (auto* commit = std::get_if<Commit>(&record)) at = commit->offset / 100, text += " ";
+                        if (auto* heartbeat = std::get_if<Heartbeat>(&record))
+                          at = heartbeat->offset / 100, text += "h";
+                        return {};
+                      })
+                      .ok());
+    }
+    return text;
+  };
+  EXPECT_EQ(seen({}, 4), "i ud D i ");
+  EXPECT_EQ(seen({.update = false}, 4), "i d D i ");
+  EXPECT_EQ(seen({.insert = false, .update = false, .remove = false}, 4), "D h");
+  EXPECT_EQ(seen({.insert = false, .ddl = false}, 4), "ud h");
+}
+
 TEST_F(Serve, TypedErrorsReachTheReader) {
   fill(*log, 1, 10);
-  ASSERT_TRUE(log->expire_for_all(position_of(5)).ok());
+  ASSERT_TRUE(log->register_reader({"other", 1, position_of(5)}).ok());
+  ASSERT_TRUE(log->expire(system_clock().unix_time_us() + 1'000'000).ok());
   auto lost = LogClient::open(options("r", 2));
   ASSERT_FALSE(lost.ok());
   EXPECT_EQ(lost.error().code(), ErrorCode::POSITION_EXPIRED);
@@ -174,6 +220,32 @@ TEST_F(Serve, TypedErrorsReachTheReader) {
   auto nowhere = options("r", 6);
   nowhere.address = "127.0.0.1:1";
   EXPECT_EQ(LogClient::open(nowhere).error().code(), ErrorCode::PEER_UNREACHABLE);
+}
+
+// What a reader holds must be what the log holds: the same transactions at a border, and no place between two.
+TEST_F(Serve, AReaderThatHoldsAnotherLogIsRefused) {
+  fill(*log, 1, 10, 3);
+  server->stop();
+  std::vector<Position> asked;
+  confirm = [&](const Position& position) {
+    asked.push_back(position);
+    return position.offset == 250 ? Status() : Status(Error(ErrorCode::SOURCE_DIVERGED, "not there"));
+  };
+  start_server();
+  auto at = [&](const Position& position) {
+    auto opened = options();
+    opened.after = position;
+    auto client = LogClient::open(opened);
+    return client.ok() ? std::string("OK") : std::string(client.error().id());
+  };
+  for (uint64_t n = 0; n <= 10; ++n) EXPECT_EQ(at(position_of(n)), "OK") << n;
+  EXPECT_EQ(at({"bin.000001", 500, ""}), "OK");
+  EXPECT_TRUE(asked.empty());
+  for (uint64_t n : {0, 3, 4, 10}) EXPECT_EQ(at({"bin.000001", 100 * n, "0-1-77"}), "SOURCE_DIVERGED") << n;
+  EXPECT_TRUE(asked.empty());
+  EXPECT_EQ(at({"bin.000001", 250, "0-1-2"}), "OK");
+  EXPECT_EQ(at({"bin.000001", 350, "0-1-3"}), "SOURCE_DIVERGED");
+  EXPECT_EQ(asked.size(), 2U);
 }
 
 // The machine crashed, the log lost its young tail, and a reader has more: the source has to confirm it.

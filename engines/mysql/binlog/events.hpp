@@ -94,6 +94,8 @@ Result<std::string> parse_previous_gtids(std::string_view body);
 // A set of MySQL with one part for each pair of server and tag: the form that gtids_after() extends. Servers print
 // tagged parts behind the untagged one of the same server.
 Result<std::string> normalize_gtid_set(std::string_view text);
+// Whether two lists or sets name the same transactions, however they are written.
+bool same_gtids(std::string_view a, std::string_view b);
 // The bytes that COM_BINLOG_DUMP_GTID takes for a set in text form.
 Result<std::string> encode_gtid_set(std::string_view text);
 

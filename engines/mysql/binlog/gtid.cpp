@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <sstream>
 
 #include "engines/mysql/binlog/bytes.hpp"
 #include "engines/mysql/binlog/events.hpp"
@@ -291,6 +292,19 @@ std::string xid_from_sql(std::string_view sql) {
   auto [end, status] = std::from_chars(sql.data(), sql.data() + sql.size(), format);
   if (status != std::errc()) return {};
   return std::to_string(format) + ":" + parts[0] + ":" + parts[1];
+}
+
+bool same_gtids(std::string_view a, std::string_view b) {
+  auto parts = [](std::string_view text) {
+    bool mysql = text.find(':') != std::string_view::npos;
+    auto normal = mysql ? normalize_gtid_set(text) : Result<std::string>(std::string(text));
+    std::vector<std::string> list;
+    std::stringstream in(normal.ok() ? *normal : std::string(text));
+    for (std::string one; std::getline(in, one, ',');) list.push_back(one);
+    std::sort(list.begin(), list.end());
+    return list;
+  };
+  return parts(a) == parts(b);
 }
 
 }  // namespace sluice::mysql
