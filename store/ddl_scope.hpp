@@ -12,4 +12,9 @@ namespace sluice::store {
 bool ddl_in_scope(const mysql::DdlStatement& statement, const TableMapping& scope);
 bool ddl_in_scope(const Ddl& ddl, const TableMapping& scope);
 
+// The tables whose definitions the statement may change. A name without a table stands for all tables of the database,
+// one without either for all there are.
+std::vector<TableName> tables_changed_by(const mysql::DdlStatement& statement);
+bool covers(const std::vector<TableName>& names, const TableName& table);
+
 }  // namespace sluice::store

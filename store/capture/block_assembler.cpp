@@ -1,5 +1,7 @@
 #include "store/capture/block_assembler.hpp"
 
+#include <algorithm>
+
 #include "store/ddl_scope.hpp"
 #include "store/log/reencode.hpp"
 
@@ -14,13 +16,11 @@ BlockAssembler::BlockAssembler(const AssemblerOptions& options, const TableMappi
       sink_(sink),
       ddl_seen_(std::move(ddl_seen)) {}
 
-void BlockAssembler::connected(const Position& position, const LastTransaction& last,
-                               std::function<Position()> safe_resume) {
-  position_ = emitted_ = began_ = position;
-  last_ = handed_last_ = last;
+void BlockAssembler::connected(const Position& position, const LastTransaction& last) {
+  position_ = emitted_ = position;
+  last_ = last;
   expected_.reset();
   if (last.known()) expected_ = last;
-  safe_resume_ = std::move(safe_resume);
   announced_.clear();
   announced_last_ = 0;
   emitted_at_ = now();
@@ -33,7 +33,7 @@ Status BlockAssembler::disconnected() {
   complete_ = in_transaction_ = in_builder_ = spans_ = false;
   passed_.reset();
   gtid_.clear();
-  safe_resume_ = nullptr;
+  table_news_.clear();
   return flushed;
 }
 
@@ -55,6 +55,7 @@ void BlockAssembler::open_transaction() {
   if (in_builder_) return;
   builder_.add(begin_);
   in_builder_ = true;
+  news_before_ = table_news_.size();
 }
 
 Status BlockAssembler::on_row(const SchemaPtr& schema, uint64_t schema_id, RowOp op, uint16_t flags,
@@ -62,27 +63,36 @@ Status BlockAssembler::on_row(const SchemaPtr& schema, uint64_t schema_id, RowOp
   open_transaction();
   if (schema_id != announced_last_ && !expected_) {
     announced_last_ = schema_id;
-    if (announced_.insert(schema_id).second) new_schemas_.push_back(schema);
+    if (announced_.insert(schema_id).second) table_news_.push_back({{}, schema});
   }
   builder_.add_row(*schema, schema_id, op, flags, before, after);
   return builder_.size() >= options_.block_bytes ? grow() : Status();
 }
 
 Status BlockAssembler::on_ddl(const Ddl& ddl) {
-  auto statement = mysql::parse_ddl(ddl.sql, ddl.database, ddl.sql_mode);
-  if (statement.ok()) {
-    if (!ddl_in_scope(statement.value(), scope_)) return {};
-    if (statement->kind == mysql::DdlKind::kDataChange)
-      return Error(ErrorCode::STATEMENT_IN_LOG, std::string(ddl.sql.substr(0, 200)),
-                   statement->tables.empty() ? std::string(ddl.database) : statement->tables[0].source.to_string(),
-                   position_.to_string());
-    if (ddl_seen_) ddl_seen_(statement.value());
-  }
+  auto parsed = mysql::parse_ddl(ddl.sql, ddl.database, ddl.sql_mode);
+  auto statement = parsed.ok() ? std::move(parsed).value() : mysql::DdlStatement();  // may change anything
+  if (!ddl_in_scope(statement, scope_)) return {};
+  if (statement.kind == mysql::DdlKind::kDataChange)
+    return Error(ErrorCode::STATEMENT_IN_LOG, std::string(ddl.sql.substr(0, 200)),
+                 statement.tables.empty() ? std::string(ddl.database) : statement.tables[0].source.to_string(),
+                 position_.to_string());
+  // What is read again has had its effect.
+  if (ddl_seen_ && !expected_)
+    for (KeptRow& row : ddl_seen_(statement, ddl)) kept_.push_back(std::move(row));
   announced_.clear();  // tables may have another definition from now on, which has to be named again
   announced_last_ = 0;
   open_transaction();
+  if (!expected_)
+    for (TableName& name : tables_changed_by(statement)) table_news_.push_back({std::move(name), nullptr});
   builder_.add(ddl);
   return builder_.size() >= options_.block_bytes ? grow() : Status();
+}
+
+// What nobody wants may be written as it likes.
+Status BlockAssembler::on_unreadable_ddl(const Ddl& ddl, const Error& why) {
+  if (!ddl_in_scope(ddl, scope_)) return {};
+  return why.with_object(std::string(ddl.sql.substr(0, 200))).with_position(position_.to_string());
 }
 
 // The builder has reached a block's size inside a transaction.
@@ -96,11 +106,11 @@ Status BlockAssembler::grow() {
     SLUICE_TRY(flush_complete());
     if (builder_.size() < options_.block_bytes) return {};
   }
-  if (!spans_ && can_heartbeat()) {
+  if (!spans_ && position_ != emitted_) {
     // Readers do not see where a transaction ends that comes in parts, but must see that it begins behind this.
     BatchBuilder before;
     add_heartbeat(before);
-    SLUICE_TRY(emit(before));
+    SLUICE_TRY(emit_before_open(before));
   }
   SLUICE_TRY(emit(builder_));
   spans_ = true;
@@ -167,6 +177,9 @@ Status BlockAssembler::on_rollback() {
     BatchBuilder complete;
     SLUICE_TRY(split(complete));
     builder_ = std::move(complete);
+    table_news_.resize(std::min(table_news_.size(), news_before_));
+    announced_.clear();
+    announced_last_ = 0;
   }
   in_builder_ = spans_ = false;
   return {};
@@ -190,16 +203,10 @@ Status BlockAssembler::on_idle() {
 }
 
 Status BlockAssembler::heartbeat_if_due() {
-  if (in_transaction_ || complete_ || now() - emitted_at_ < options_.heartbeat_every || !can_heartbeat()) return {};
+  if (in_transaction_ || complete_ || position_ == emitted_) return {};
+  if (now() - emitted_at_ < options_.heartbeat_every) return {};
   add_heartbeat(builder_);
   return emit(builder_);
-}
-
-// Whether there is something to tell: the log was read further than what was handed on.
-bool BlockAssembler::can_heartbeat() const {
-  if (position_ == emitted_) return false;
-  // No transaction is known by which a reader could start before a prepared XA branch: stay before it.
-  return last_.known() || passed_ || !safe_resume_ || compare_in_log(safe_resume_(), position_) >= 0;
 }
 
 void BlockAssembler::add_heartbeat(BatchBuilder& builder) const {
@@ -232,7 +239,17 @@ Status BlockAssembler::flush_complete() {
   BatchBuilder complete;
   SLUICE_TRY(split(complete));
   if (passed_) add_heartbeat(complete);
-  return emit(complete);
+  return emit_before_open(complete);
+}
+
+// What the open transaction says of tables goes with it.
+Status BlockAssembler::emit_before_open(BatchBuilder& complete) {
+  std::vector<TableNews> later(table_news_.begin() + static_cast<ptrdiff_t>(news_before_), table_news_.end());
+  table_news_.resize(news_before_);
+  SLUICE_TRY(emit(complete));
+  table_news_ = std::move(later);
+  news_before_ = 0;
+  return {};
 }
 
 Status BlockAssembler::emit(BatchBuilder& builder) {
@@ -240,7 +257,7 @@ Status BlockAssembler::emit(BatchBuilder& builder) {
   SLUICE_TRY(batch.for_each([&](const RecordView& record) -> Status {
     digest_.add(record);
     if (auto* commit = std::get_if<Commit>(&record)) {
-      last_ = {last_.known() ? last_.end : began_, commit->position(), digest_.value()};
+      last_ = {emitted_, commit->position(), digest_.value()};
       emitted_ = last_.end;
     } else if (auto* heartbeat = std::get_if<Heartbeat>(&record)) {
       emitted_ = heartbeat->position();
@@ -253,14 +270,11 @@ Status BlockAssembler::emit(BatchBuilder& builder) {
   }
   complete_ = false;
   emitted_at_ = now();
-  if (!(handed_last_ == last_)) {
-    LastTransaction handed = last_;
-    Position safe = safe_resume_ ? safe_resume_() : Position();
-    if (!safe.empty() && compare_in_log(safe, handed.before) < 0) handed.before = safe;
-    handed_last_ = std::move(handed);
-  }
-  NewBlock block{std::move(batch), std::move(new_schemas_), handed_last_};
-  new_schemas_.clear();
+  NewBlock block{std::move(batch), std::move(table_news_), last_, {}};
+  block.kept = branches_.take_changes(last_.known() ? last_.before : emitted_);
+  for (KeptRow& row : kept_) block.kept.push_back(std::move(row));
+  kept_.clear();
+  table_news_.clear();
   return sink_.write(std::move(block));
 }
 

@@ -18,6 +18,7 @@
 #include "engines/mysql/binlog/reader.hpp"
 #include "engines/mysql/dialect/ddl.hpp"
 #include "store/capture/block_sink.hpp"
+#include "store/capture/prepared_branches.hpp"
 #include "store/capture/transaction_digest.hpp"
 #include "store/serve/source_state.hpp"
 
@@ -32,22 +33,23 @@ struct AssemblerOptions {
 
 class BlockAssembler final : public mysql::BinlogHandler {
  public:
-  // Called for every statement that concerns the scope, before it is added.
-  using DdlSeen = std::function<void(const mysql::DdlStatement&)>;
+  // Called for every statement that concerns the scope, before it is added, once. Gives rows for the log to keep.
+  using DdlSeen = std::function<std::vector<KeptRow>(const mysql::DdlStatement&, const Ddl&)>;
 
   BlockAssembler(const AssemblerOptions& options, const TableMapping& scope, const SourceState& source, BlockSink& sink,
                  DdlSeen ddl_seen);
 
-  // Events follow. The log was read up to `position`; `last`, when known, comes again and is checked. `safe_resume`
-  // tells where a reader may start again (BinlogReader::safe_resume); it is called from within events.
-  void connected(const Position& position, const LastTransaction& last, std::function<Position()> safe_resume);
+  // Events follow. The log was read up to `position`; `last`, when known, comes again and is checked.
+  void connected(const Position& position, const LastTransaction& last);
   // The connection is gone: hands on what is complete and forgets the rest.
   Status disconnected();
 
   const Position& position() const { return position_; }  // read up to here, nothing open
-  // What the next connection needs: the log was handed on up to emitted(), the last transaction is handed_last().
+  // What the next connection needs: the log was handed on up to emitted(), the last transaction is handed_last(), and
+  // what of the XA branches is known.
   const Position& emitted() const { return emitted_; }
-  const LastTransaction& handed_last() const { return handed_last_; }
+  const LastTransaction& handed_last() const { return last_; }
+  PreparedBranches& branches() { return branches_; }
   bool checking() const { return expected_.has_value(); }    // the last transaction has not come yet
   const std::string& current_gtid() const { return gtid_; }  // of the open transaction
 
@@ -55,8 +57,13 @@ class BlockAssembler final : public mysql::BinlogHandler {
   Status on_row(const SchemaPtr& schema, uint64_t schema_id, RowOp op, uint16_t flags,
                 std::span<const ValueView> before, std::span<const ValueView> after) override;
   Status on_ddl(const Ddl& ddl) override;
+  Status on_unreadable_ddl(const Ddl& ddl, const Error& why) override;
   Status on_commit(const Commit& commit) override;
   Status on_rollback() override;
+  Status on_prepared(const mysql::XaBranchPtr& branch) override { return branches_.prepared(branch), Status(); }
+  Status on_branch_end(const mysql::XaBranch& branch, const Position& end) override {
+    return branches_.ended(branch, end), Status();
+  }
   Status on_heartbeat(const Position& position) override;
   Status on_idle() override;
   bool wants(std::string_view database, std::string_view table) override { return scope_.includes(database, table); }
@@ -69,10 +76,10 @@ class BlockAssembler final : public mysql::BinlogHandler {
   Status pass_empty(const Commit& commit);
   Status flush_complete();
   Status emit(BatchBuilder& builder);
+  Status emit_before_open(BatchBuilder& complete);
   Status split(BatchBuilder& complete);
   void add_heartbeat(BatchBuilder& builder) const;
   Status heartbeat_if_due();
-  bool can_heartbeat() const;
   std::chrono::nanoseconds now() const { return clock_.boot_time(); }
 
   const AssemblerOptions options_;
@@ -81,14 +88,13 @@ class BlockAssembler final : public mysql::BinlogHandler {
   const SourceState& source_;
   BlockSink& sink_;
   DdlSeen ddl_seen_;
-  std::function<Position()> safe_resume_;
 
   Position position_;
-  Position began_;               // position at connected()
-  Position emitted_;             // position of the last block
-  LastTransaction last_;         // of what was handed on or passed over
-  LastTransaction handed_last_;  // the same as it went with the last block: not past a prepared XA branch
+  Position emitted_;      // position of the last block
+  LastTransaction last_;  // of what was handed on or passed over
   std::optional<LastTransaction> expected_;
+  PreparedBranches branches_;
+  std::vector<KeptRow> kept_;  // since the last block
 
   BatchBuilder builder_;   // complete transactions, then the open one
   bool complete_ = false;  // the builder holds something complete
@@ -101,8 +107,9 @@ class BlockAssembler final : public mysql::BinlogHandler {
   bool in_builder_ = false;  // the open transaction's Begin was added
   bool spans_ = false;       // parts of it were handed on
   std::string gtid_;
-  Begin begin_;  // its gtid is gtid_
-  std::vector<SchemaPtr> new_schemas_;
+  Begin begin_;                        // its gtid is gtid_
+  std::vector<TableNews> table_news_;  // since the last block
+  size_t news_before_ = 0;             // how many of them are older than the open transaction
   std::unordered_set<uint64_t> announced_;
   uint64_t announced_last_ = 0;
 };

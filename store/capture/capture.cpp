@@ -6,13 +6,12 @@
 #include "engines/mysql/catalog.hpp"
 #include "engines/mysql/connection.hpp"
 #include "engines/mysql/positions.hpp"
-#include "store/capture/source_check.hpp"
 
 namespace sluice::store {
 namespace {
 
 constexpr std::chrono::milliseconds kBackOffFirst{200}, kBackOffMost{10'000};
-constexpr std::chrono::milliseconds kXaPatience{30'000};
+constexpr std::chrono::milliseconds kXaPatience{30'000}, kXaStep{500};
 constexpr int kStartRounds = 5;
 
 Result<std::unique_ptr<mysql::Connection>> connect(const Endpoint& source) {
@@ -29,6 +28,9 @@ class DefinitionsHere final : public mysql::SchemaSource {
   Result<SchemaPtr> table(const TableName& name) override {
     history_.at(assembler_.position(), assembler_.current_gtid());
     return history_.table(name);
+  }
+  std::optional<ColumnType> type_of(const TableName& table, const std::string& column) override {
+    return history_.type_of(table, column);
   }
 
  private:
@@ -63,6 +65,7 @@ class FirstCommit final : public mysql::BinlogHandler {
     return {};
   }
   Status on_ddl(const Ddl&) override { return {}; }
+  Status on_unreadable_ddl(const Ddl&, const Error&) override { return {}; }
   Status on_commit(const Commit&) override { return {}; }
   Status on_rollback() override { return {}; }
   Status on_heartbeat(const Position& position) override {
@@ -83,15 +86,17 @@ Capture::Capture(CaptureOptions options, Log& log, const SourceState& source, Bl
       log_(log),
       sink_(sink),
       events_(std::move(events)),
-      history_(options_.source, options_.scope),
-      assembler_(options_.assembler, options_.scope, source, sink,
-                 [this](const mysql::DdlStatement& statement) { history_.forget(statement); }),
-      server_id_(random_server_id()) {}
+      stopper_(std::make_shared<mysql::Stopper>()),
+      history_(options_.source, options_.scope, stopper_),
+      assembler_(
+          options_.assembler, options_.scope, source, sink,
+          [this](const mysql::DdlStatement& statement, const Ddl& ddl) { return history_.forget(statement, ddl); }),
+      server_id_(mysql::random_server_id()) {}
 
 void Capture::stop() {
   std::lock_guard lock(mutex_);
   stopped_ = true;
-  if (reader_) reader_->stop();
+  stopper_->stop();
   stop_wanted_.notify_all();
 }
 
@@ -114,7 +119,7 @@ Status Capture::retry(const std::function<Status()>& work) {
     std::unique_lock lock(mutex_);
     if (stopped_ || status.ok()) return {};
     if (status.error().code() == ErrorCode::SERVER_ID_TAKEN)
-      server_id_ = random_server_id();
+      server_id_ = mysql::random_server_id();
     else if (!status.error().retryable() || status.error().code() == ErrorCode::CANCELLED)
       return status;
     if (assembler_.emitted() != before) back_off = kBackOffFirst;
@@ -147,19 +152,30 @@ Status Capture::find_start() {
 // A visible position, and all definitions of the scope as of it (exactness.md section 2).
 Result<StartRow> Capture::visible_start() {
   SLUICE_ASSIGN(auto connection, connect(options_.source));
+  mysql::Stopper::Watch watch(*stopper_, *connection);
   for (int round = 1;; ++round) {
     StartRow row;
     SLUICE_ASSIGN(row.time_us, mysql::server_time_us(*connection));
-    SLUICE_ASSIGN(row.position, mysql::visible_position(*connection, kXaPatience));
+    SLUICE_ASSIGN(row.position, without_branches(*connection));
     SLUICE_ASSIGN(bool undisturbed, history_.read_scope(row.position));
     // Definitions that were disturbed are not used: the log's own metadata does, or a typed error tells.
     if (undisturbed || round == kStartRounds) return row;
   }
 }
 
+// Waits in short steps, as no socket tells a waiting thread to stop.
+Result<Position> Capture::without_branches(mysql::Connection& connection) {
+  for (auto deadline = std::chrono::steady_clock::now() + kXaPatience;;) {
+    auto position = mysql::visible_position(connection, kXaStep);
+    bool pending = !position.ok() && position.error().code() == ErrorCode::XA_PENDING;
+    if (!pending || stopper_->stopped() || std::chrono::steady_clock::now() >= deadline) return position;
+  }
+}
+
 // The beginning of the newest log file whose first transaction is older.
 Result<StartRow> Capture::start_at_time() {
   SLUICE_ASSIGN(auto connection, connect(options_.source));
+  mysql::Stopper::Watch watch(*stopper_, *connection);
   SLUICE_ASSIGN(auto end, mysql::end_position(*connection));
   SLUICE_ASSIGN(auto files, connection->query("SHOW BINARY LOGS"));
   for (auto file = files.rows.rbegin(); file != files.rows.rend(); ++file) {
@@ -170,8 +186,10 @@ Result<StartRow> Capture::start_at_time() {
     FirstCommit first(end);
     PresentDefinitions definitions(*connection);
     mysql::BinlogOptions options;
-    options.server_id = random_server_id();
+    options.server_id = mysql::random_server_id();
     options.heartbeat_period = std::chrono::milliseconds(100);
+    options.pass_unknown_branches = true;
+    options.stopper = stopper_;
     SLUICE_ASSIGN(auto reader, mysql::BinlogReader::open(options_.source, row.position, options, definitions));
     auto status = reader->read(first);
     // Where the first rows cannot be read without their own definition, an older file is as good.
@@ -190,44 +208,50 @@ Status Capture::begin() {
     resume_ = status.end;
     SLUICE_TRY(log_.for_each_table([this](SchemaPtr schema) -> Status { return history_.seed(schema), Status(); }));
   }
+  SLUICE_TRY(log_.for_each_kept([this](std::string_view name, std::string_view bytes) {
+    history_.restore(name, bytes);
+    return assembler_.branches().restore(name, bytes);
+  }));
   SLUICE_ASSIGN(auto start, log_.start());
   if (resume_.empty()) resume_ = start->position;
   return sink_.begin(resume_, status.started ? 0 : start->time_us);
 }
 
+Status Capture::check_source(SourceCheck check) {
+  return check_source_log(options_.source, resume_, check, stopper_.get());
+}
+
 Status Capture::read_source() {
   // Where a last transaction is known its digest tells more than the GTIDs.
-  SLUICE_TRY(check_source_log(options_.source, resume_, !last_.known()));
+  SLUICE_TRY(check_source(last_.known() ? SourceCheck::kReach : SourceCheck::kGtids));
+  auto status = read_from(last_.known() ? last_.before : resume_);
+  if (status.ok() || status.error().code() != ErrorCode::POSITION_LOST) return status;
+  // A reset log looks like a purged one to a reader that is in it; where the log ends now tells them apart.
+  SLUICE_TRY(check_source(SourceCheck::kReach));
+  if (!assembler_.checking()) return status;
+  // Nothing in scope for so long that the source has purged the last transaction. What was read since has to confirm
+  // the place.
+  SLUICE_TRY(check_source(SourceCheck::kPresent));
+  log::warn("store.capture", "the last transaction in scope is purged",
+            {{"transaction", last_.end.to_string()}, {"confirmed", resume_.to_string()}});
+  last_ = {};
+  return read_from(resume_);
+}
+
+Status Capture::read_from(const Position& from) {
   mysql::BinlogOptions options;
   options.server_id = server_id_;
+  options.stopper = stopper_;
   DefinitionsHere definitions(history_, assembler_);
-  const Position& from = last_.known() ? last_.before : resume_;
-  auto opened = mysql::BinlogReader::open(options_.source, from, options, definitions);
-  if (!opened.ok()) return lost_or_diverged(opened.error());
-  auto reader = std::move(opened).value();
-  {
-    std::lock_guard lock(mutex_);
-    if (stopped_) return {};
-    reader_ = reader.get();
-  }
-  assembler_.connected(resume_, last_, [reader = reader.get()] { return reader->safe_resume(); });
+  options.branches = assembler_.branches().open_at(from);
+  assembler_.connected(resume_, last_);
+  SLUICE_ASSIGN(auto reader, mysql::BinlogReader::open(options_.source, from, options, definitions));
   if (events_.connected) events_.connected();
   auto status = reader->read(assembler_);
-  {
-    std::lock_guard lock(mutex_);
-    reader_ = nullptr;
-  }
   auto handed_on = assembler_.disconnected();
   resume_ = assembler_.emitted();
   last_ = assembler_.handed_last();
-  return handed_on.ok() ? lost_or_diverged(status.error()) : handed_on;
-}
-
-// A reset log looks like a purged one to a reader that is in it; where the log ends now tells them apart.
-Error Capture::lost_or_diverged(const Error& error) {
-  if (error.code() != ErrorCode::POSITION_LOST) return error;
-  auto checked = check_source_log(options_.source, resume_, false);
-  return checked.ok() ? error : checked.error();  // while the source cannot be asked, the work is retried
+  return handed_on.ok() ? status : handed_on;
 }
 
 }  // namespace sluice::store

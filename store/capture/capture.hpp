@@ -9,6 +9,7 @@
 #include "core/endpoint.hpp"
 #include "store/capture/block_assembler.hpp"
 #include "store/capture/schema_history.hpp"
+#include "store/capture/source_check.hpp"
 
 namespace sluice::store {
 
@@ -31,7 +32,8 @@ class Capture {
   // All must outlive the capture.
   Capture(CaptureOptions options, Log& log, const SourceState& source, BlockSink& sink, CaptureEvents events);
 
-  // Success when stopped. Typed errors: SOURCE_DIVERGED, POSITION_LOST, STATEMENT_IN_LOG, ACCESS_DENIED …
+  // Success when stopped: stop() cuts its connections, and what else it waits for has short time-outs. Typed errors:
+  // SOURCE_DIVERGED, POSITION_LOST, STATEMENT_IN_LOG, ACCESS_DENIED …
   Status run();
   void stop();
 
@@ -39,15 +41,18 @@ class Capture {
   Status retry(const std::function<Status()>& work);
   Status find_start();
   Result<StartRow> visible_start();
+  Result<Position> without_branches(mysql::Connection& connection);
   Result<StartRow> start_at_time();
   Status begin();
+  Status check_source(SourceCheck check);
   Status read_source();
-  Error lost_or_diverged(const Error& error);
+  Status read_from(const Position& from);
 
   const CaptureOptions options_;
   Log& log_;
   BlockSink& sink_;
   const CaptureEvents events_;
+  const std::shared_ptr<mysql::Stopper> stopper_;
   SchemaHistory history_;
   BlockAssembler assembler_;
   uint32_t server_id_;
@@ -57,7 +62,6 @@ class Capture {
   std::mutex mutex_;
   std::condition_variable stop_wanted_;
   bool stopped_ = false;
-  mysql::BinlogReader* reader_ = nullptr;  // while it reads
 };
 
 }  // namespace sluice::store

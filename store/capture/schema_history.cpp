@@ -1,7 +1,6 @@
 #include "store/capture/schema_history.hpp"
 
 #include <algorithm>
-#include <random>
 
 #include "core/log.hpp"
 #include "engines/mysql/catalog.hpp"
@@ -11,15 +10,6 @@
 
 namespace sluice::store {
 namespace {
-
-bool concerns(const mysql::DdlStatement& statement, const TableName& name) {
-  using mysql::DdlKind;
-  if (statement.kind == DdlKind::kUnknown) return true;
-  if (statement.kind == DdlKind::kDropDatabase || statement.kind == DdlKind::kAlterDatabase)
-    return statement.database == name.database;
-  return std::any_of(statement.tables.begin(), statement.tables.end(),
-                     [&](const mysql::DdlTable& table) { return table.source == name || table.rename_to == name; });
-}
 
 // Reads statements only, up to a position.
 class DdlLook final : public mysql::BinlogHandler {
@@ -42,6 +32,7 @@ class DdlLook final : public mysql::BinlogHandler {
     statements_.push_back(statement.ok() ? std::move(statement).value() : mysql::DdlStatement());
     return {};
   }
+  Status on_unreadable_ddl(const Ddl& ddl, const Error&) override { return on_ddl(ddl); }
   Status on_commit(const Commit& commit) override {
     if (compare_in_log(commit.position(), to_) > 0) return stop();
     for (auto& statement : statements_) found_(commit.position(), gtid_, statement);
@@ -75,12 +66,8 @@ class NoSchemas final : public mysql::SchemaSource {
 
 }  // namespace
 
-uint32_t random_server_id() {
-  std::random_device random;
-  return std::uniform_int_distribution<uint32_t>(1U << 30, ~0U)(random);
-}
-
-SchemaHistory::SchemaHistory(const Endpoint& source, const TableMapping& scope) : source_(source), scope_(scope) {}
+SchemaHistory::SchemaHistory(const Endpoint& source, const TableMapping& scope, std::shared_ptr<mysql::Stopper> stopper)
+    : source_(source), scope_(scope), stopper_(std::move(stopper)) {}
 SchemaHistory::~SchemaHistory() = default;
 
 void SchemaHistory::seed(const SchemaPtr& schema) { tables_[{schema->database, schema->name}] = schema; }
@@ -96,6 +83,7 @@ Status SchemaHistory::connect() {
   options.purpose = mysql::Purpose::kCatalog;
   options.application = "sluice store";
   SLUICE_ASSIGN(connection_, mysql::Connection::open(source_, options));
+  watch_.emplace(*stopper_, *connection_);
   return {};
 }
 
@@ -110,8 +98,10 @@ Status SchemaHistory::look_ahead() {
   });
   NoSchemas none;
   mysql::BinlogOptions options;
-  options.server_id = random_server_id();
+  options.server_id = mysql::random_server_id();
   options.heartbeat_period = std::chrono::milliseconds(100);
+  options.pass_unknown_branches = true;
+  options.stopper = stopper_;
   SLUICE_ASSIGN(auto reader, mysql::BinlogReader::open(source_, from, options, none));
   auto status = reader->read(look);
   if (!look.done()) return status;
@@ -122,7 +112,7 @@ Status SchemaHistory::look_ahead() {
 Result<bool> SchemaHistory::changes_ahead(const TableName& name) const {
   for (auto& one : ahead_)
     if (compare_in_log(one.end, at_) > 0 && (one.gtid.empty() || one.gtid != open_gtid_) &&
-        concerns(one.statement, name))
+        covers(tables_changed_by(one.statement), name))
       return true;
   return false;
 }
@@ -164,6 +154,7 @@ Result<SchemaPtr> SchemaHistory::table(const TableName& name) {
   if (!changed) {
     auto status = read_rest_of_scope(name);
     if (!status.ok()) {
+      watch_.reset();
       connection_.reset();
       return status.error();
     }
@@ -175,8 +166,14 @@ Result<SchemaPtr> SchemaHistory::table(const TableName& name) {
                name.to_string(), at_.to_string());
 }
 
-void SchemaHistory::forget(const mysql::DdlStatement& statement) {
-  std::erase_if(tables_, [&](const auto& entry) { return concerns(statement, entry.first); });
+std::vector<KeptRow> SchemaHistory::forget(const mysql::DdlStatement& statement, const Ddl& ddl) {
+  auto changed = tables_changed_by(statement);
+  std::erase_if(tables_, [&](const auto& entry) {
+    bool gone = covers(changed, entry.first);
+    if (gone) types_.know(*entry.second);
+    return gone;
+  });
+  return types_.apply(statement, ddl);
 }
 
 }  // namespace sluice::store

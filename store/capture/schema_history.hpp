@@ -8,12 +8,15 @@
 #pragma once
 
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "core/endpoint.hpp"
 #include "core/table_mapping.hpp"
 #include "engines/mysql/binlog/reader.hpp"
 #include "engines/mysql/dialect/ddl.hpp"
+#include "store/capture/column_types.hpp"
 
 namespace sluice::mysql {
 class Connection;
@@ -21,12 +24,9 @@ class Connection;
 
 namespace sluice::store {
 
-// A server_id for a short or long reading of the log: random, at least 2^30.
-uint32_t random_server_id();
-
 class SchemaHistory final : public mysql::SchemaSource {
  public:
-  SchemaHistory(const Endpoint& source, const TableMapping& scope);
+  SchemaHistory(const Endpoint& source, const TableMapping& scope, std::shared_ptr<mysql::Stopper> stopper);
   ~SchemaHistory() override;
 
   // The definition that a table had at the resume position.
@@ -36,10 +36,15 @@ class SchemaHistory final : public mysql::SchemaSource {
   Result<bool> read_scope(const Position& start);
   // Where reading the log stands: called before table() can be.
   void at(const Position& position, const std::string& open_gtid);
-  // A statement of the log: what it changes has to be read again.
-  void forget(const mysql::DdlStatement& statement);
+  // A statement of the log: what it changes has to be read again. The rows are for the log to keep; restore() takes
+  // them when capture starts again.
+  std::vector<KeptRow> forget(const mysql::DdlStatement& statement, const Ddl& ddl);
+  void restore(std::string_view name, std::string_view bytes) { types_.restore(name, bytes); }
 
   Result<SchemaPtr> table(const TableName& name) override;
+  std::optional<ColumnType> type_of(const TableName& table, const std::string& column) override {
+    return types_.type_of(table, column);
+  }
 
  private:
   Status connect();
@@ -49,8 +54,11 @@ class SchemaHistory final : public mysql::SchemaSource {
 
   const Endpoint source_;
   const TableMapping& scope_;
+  const std::shared_ptr<mysql::Stopper> stopper_;
   std::unique_ptr<mysql::Connection> connection_;
+  std::optional<mysql::Stopper::Watch> watch_;  // of the connection
   std::map<TableName, SchemaPtr> tables_;
+  ColumnTypes types_;
   bool scope_read_ = false;
   Position at_;
   std::string open_gtid_;

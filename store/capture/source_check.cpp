@@ -1,32 +1,27 @@
 #include "store/capture/source_check.hpp"
 
-#include <algorithm>
 #include <cstdlib>
-#include <sstream>
+#include <optional>
 
+#include "engines/mysql/binlog/events.hpp"
 #include "engines/mysql/connection.hpp"
 #include "engines/mysql/positions.hpp"
 #include "engines/mysql/sql_text.hpp"
 
 namespace sluice::store {
-namespace {
 
-std::vector<std::string> sorted_gtids(const std::string& list) {
-  std::vector<std::string> gtids;
-  std::stringstream in(list);
-  for (std::string one; std::getline(in, one, ',');) gtids.push_back(one);
-  std::sort(gtids.begin(), gtids.end());
-  return gtids;
-}
-
-}  // namespace
-
-Status check_source_log(const Endpoint& source, const Position& position, bool with_gtids) {
+Status check_source_log(const Endpoint& source, const Position& position, SourceCheck check, mysql::Stopper* stopper) {
   mysql::ConnectOptions options;
   options.purpose = mysql::Purpose::kCatalog;
   options.application = "sluice store";
   SLUICE_ASSIGN(auto connection, mysql::Connection::open(source, options));
+  std::optional<mysql::Stopper::Watch> watch;
+  if (stopper != nullptr) watch.emplace(*stopper, *connection);
   SLUICE_ASSIGN(auto end, mysql::end_position(*connection));
+  if (check == SourceCheck::kPresent && position.gtids.empty())
+    return Error(ErrorCode::POSITION_LOST,
+                 "the last transaction in scope is purged, and without GTIDs nothing else confirms the place",
+                 source.display(), position.to_string());
   auto diverged = [&](const std::string& cause) {
     return Error(ErrorCode::SOURCE_DIVERGED, cause, source.display(), position.to_string());
   };
@@ -42,14 +37,17 @@ Status check_source_log(const Endpoint& source, const Position& position, bool w
     if (file.size() < 2 || file[0] != position.file) continue;
     if (std::strtoull(file[1].value_or("0").c_str(), nullptr, 10) < position.offset)
       return diverged("the log file ends at " + *file[1]);
-    if (!with_gtids || position.gtids.empty() || !connection->version().mariadb) return {};
+    if (check == SourceCheck::kReach || position.gtids.empty() || !connection->version().mariadb) return {};
     auto there = connection->query_value("SELECT BINLOG_GTID_POS(" + mysql::quoted(position.file) + "," +
                                          std::to_string(position.offset) + ")");
     if (!there.ok() && there.error().code() != ErrorCode::NOT_FOUND) return there.error();
-    if (!there.ok() || sorted_gtids(*there) != sorted_gtids(position.gtids))
+    if (!there.ok() || !mysql::same_gtids(*there, position.gtids))
       return diverged("at this place the log holds " + (there.ok() ? *there : std::string("no event")));
+    return {};
   }
-  return {};
+  if (check != SourceCheck::kPresent) return {};
+  return Error(ErrorCode::POSITION_LOST, "the source has purged log file " + position.file, source.display(),
+               position.to_string());
 }
 
 }  // namespace sluice::store

@@ -4,12 +4,18 @@
 #include "core/endpoint.hpp"
 #include "core/position.hpp"
 #include "core/result.hpp"
+#include "engines/mysql/binlog/stopper.hpp"
 
 namespace sluice::store {
 
-// SOURCE_DIVERGED when the source's log does not reach the position, or (`with_gtids`) other transactions lead up to
-// it. A log file that was purged is no contradiction. Costs a connection; with_gtids lets the server read the
-// position's log file.
-Status check_source_log(const Endpoint& source, const Position& position, bool with_gtids);
+enum class SourceCheck : uint8_t {
+  kReach,    // the source's log reaches the position; a log file that was purged is no contradiction
+  kGtids,    // and the same transactions lead up to it: lets the server read the position's log file
+  kPresent,  // and the log file is there: POSITION_LOST when it was purged, or the position has no GTIDs to tell by
+};
+
+// SOURCE_DIVERGED when the source contradicts. Costs a connection, which the stopper cuts.
+Status check_source_log(const Endpoint& source, const Position& position, SourceCheck check,
+                        mysql::Stopper* stopper = nullptr);
 
 }  // namespace sluice::store

@@ -1,5 +1,6 @@
 #include "store/capture/source_poller.hpp"
 
+#include "core/log.hpp"
 #include "engines/mysql/connection.hpp"
 #include "engines/mysql/positions.hpp"
 
@@ -29,6 +30,11 @@ SourcePoller::~SourcePoller() {
   thread_.join();
 }
 
+std::optional<Error> SourcePoller::error() const {
+  std::lock_guard lock(mutex_);
+  return error_;
+}
+
 void SourcePoller::run() {
   mysql::ConnectOptions options;
   options.purpose = mysql::Purpose::kCatalog;
@@ -38,12 +44,20 @@ void SourcePoller::run() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     lock.unlock();
+    Status asked;
     if (!connection) {
       auto opened = mysql::Connection::open(source_, options);
-      if (opened.ok()) connection = std::move(opened).value();
+      if (opened.ok())
+        connection = std::move(opened).value();
+      else
+        asked = opened.error();
     }
-    if (connection && !sample(*connection, state_).ok()) connection.reset();
+    if (connection) asked = sample(*connection, state_);
+    if (!asked.ok()) connection.reset();
     lock.lock();
+    if (!asked.ok() && !error_)
+      log::warn("store.capture", "the source does not tell its end", {{"error", asked.error()}});
+    error_ = asked.ok() ? std::nullopt : std::optional<Error>(asked.error());
     wake_.wait_for(lock, std::chrono::seconds(1), [this] { return stopping_; });
   }
 }

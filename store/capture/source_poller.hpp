@@ -5,6 +5,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "core/endpoint.hpp"
@@ -16,14 +17,17 @@ class SourcePoller {
  public:
   SourcePoller(const Endpoint& source, SourceState& state);
   ~SourcePoller();
+  // Why the source was not asked; nothing when it answered last. Any thread.
+  std::optional<Error> error() const;
 
  private:
   void run();
   const Endpoint source_;
   SourceState& state_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
+  std::optional<Error> error_;
   std::thread thread_;
 };
 

@@ -1,5 +1,6 @@
 #include "store/log/format.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace sluice::store {
@@ -156,6 +157,54 @@ Result<StartRow> StartRow::decode(std::string_view bytes) {
   row.time_us = in.i64();
   SLUICE_TRY(in.done("start"));
   return row;
+}
+
+std::string encode_branch(const mysql::XaBranch& branch) {
+  std::vector<SchemaPtr> schemas;
+  std::vector<size_t> schema_of;
+  for (const mysql::XaRow& row : branch.rows) {
+    auto known = std::find_if(schemas.rbegin(), schemas.rend(),
+                              [&](const SchemaPtr& schema) { return schema->id() == row.schema_id; });
+    schema_of.push_back(static_cast<size_t>(schemas.rend() - known));
+    if (known == schemas.rend()) schemas.push_back(row.schema), schema_of.back() = schemas.size();
+  }
+  Writer out;
+  out.text(branch.xid).position(branch.prepared).u64(branch.bytes).u64(schemas.size());
+  for (const SchemaPtr& schema : schemas) out.text(schema->encode());
+  out.u64(branch.rows.size());
+  for (size_t index = 0; index < branch.rows.size(); ++index) {
+    const mysql::XaRow& row = branch.rows[index];
+    out.u64(schema_of[index]).u64(static_cast<uint64_t>(row.op)).u64(row.flags).text(row.before).text(row.after);
+  }
+  return out.finish();
+}
+
+Result<mysql::XaBranch> decode_branch(std::string_view bytes) {
+  const Error damaged(ErrorCode::CORRUPTED, "a row of the Store's log does not decode", "XA branch");
+  Reader in(bytes);
+  mysql::XaBranch branch;
+  branch.xid = in.text();
+  branch.prepared = in.position();
+  branch.bytes = in.u64();
+  std::vector<SchemaPtr> schemas;
+  for (uint64_t count = in.u64(); count > 0 && in.left() > 0; --count) {
+    SLUICE_ASSIGN(auto schema, TableSchema::decode(in.text()));
+    schemas.push_back(std::make_shared<const TableSchema>(std::move(schema)));
+  }
+  for (uint64_t count = in.u64(); count > 0; --count) {
+    mysql::XaRow row;
+    uint64_t schema = in.u64();
+    row.op = static_cast<RowOp>(in.u64());
+    row.flags = static_cast<uint16_t>(in.u64());
+    row.before = in.text();
+    row.after = in.text();
+    if (schema == 0 || schema > schemas.size()) return damaged;
+    row.schema = schemas[schema - 1];
+    row.schema_id = row.schema->id();
+    branch.rows.push_back(std::move(row));
+  }
+  SLUICE_TRY(in.done("XA branch"));
+  return branch;
 }
 
 std::string block_key(uint64_t incarnation, uint64_t sequence) {

@@ -2,7 +2,7 @@
 //
 // Column families:
 //   * default: "b" + incarnation and "f" + incarnation: an Incarnation's back and front; "r" + name: ReaderRow;
-//     "s": StartRow; "t" + table: the schema id it had last; "v": format version
+//     "s": StartRow; "t" + table: the schema id it had last; "k" + name: KeptRow; "v": format version
 //   * blocks: incarnation | sequence (8 bytes each, big endian): a record batch
 //   * index: the same key: BlockInfo
 //   * schemas: content id (8 bytes, big endian): TableSchema::encode()
@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "core/position.hpp"
 #include "core/record.hpp"
 #include "core/result.hpp"
+#include "engines/mysql/binlog/xa_branches.hpp"
 
 namespace sluice::store {
 
@@ -86,6 +88,15 @@ struct StartRow {
   std::string encode() const;
   static Result<StartRow> decode(std::string_view bytes);
 };
+
+// What capture keeps beside the blocks, by a name of its own.
+struct KeptRow {
+  std::string name;
+  std::optional<std::string> bytes;  // nothing: the row is over
+};
+
+std::string encode_branch(const mysql::XaBranch& branch);
+Result<mysql::XaBranch> decode_branch(std::string_view bytes);
 
 std::string block_key(uint64_t incarnation, uint64_t sequence);
 std::string front_key(uint64_t incarnation);

@@ -270,6 +270,29 @@ Result<BlockInfo> Log::describe(const Batch& batch) const {
   return info;
 }
 
+// Definitions are stored at once, as rows of the block refer to them; what tables have at the resume position changes
+// with it.
+Status Log::take_tables(const std::vector<TableNews>& tables, rocksdb::WriteBatch& batch) {
+  for (const TableNews& table : tables) {
+    if (table.schema) {
+      uint64_t id = table.schema->id();
+      if (!known_schemas_.contains(id)) batch.Put(schemas_, schema_key(id), table.schema->encode());
+      table_news_[table.schema->qualified_name()] = id;
+    } else if (!table.name.table.empty()) {
+      table_news_[table.name.to_string()] = std::nullopt;
+    } else {
+      std::string prefix = table.name.database.empty() ? "" : table.name.database + ".";
+      for (auto& [name, schema] : table_news_)
+        if (name.starts_with(prefix)) schema = std::nullopt;
+      std::unique_ptr<rocksdb::Iterator> rows(db_->NewIterator({}, meta_));
+      for (rows->Seek("t" + prefix); rows->Valid() && rows->key().starts_with("t" + prefix); rows->Next())
+        table_news_[rows->key().ToString().substr(1)] = std::nullopt;
+      if (!rows->status().ok()) return fail(rows->status(), "read table definitions");
+    }
+  }
+  return {};
+}
+
 Status Log::append(const NewBlock& block) {
   if (!current_) return Error(ErrorCode::WRONG_STATE, "no incarnation was begun", options_.path);
   SLUICE_ASSIGN(auto info, describe(block.batch));
@@ -285,13 +308,12 @@ Status Log::append(const NewBlock& block) {
   info.written_us = clock_->unix_time_us();
   if (!info.complete) info.end = row.end;
   rocksdb::WriteBatch batch;
-  std::vector<uint64_t> added;
-  for (const SchemaPtr& schema : block.schemas) {
-    uint64_t id = schema->id();
-    batch.Put(meta_, "t" + schema->qualified_name(), schema_key(id));
-    if (known_schemas_.contains(id)) continue;
-    batch.Put(schemas_, schema_key(id), schema->encode());
-    added.push_back(id);
+  SLUICE_TRY(take_tables(block.tables, batch));
+  for (const KeptRow& row : block.kept) {
+    if (row.bytes)
+      batch.Put(meta_, "k" + row.name, *row.bytes);
+    else
+      batch.Delete(meta_, "k" + row.name);
   }
   std::string key = block_key(info.incarnation, info.sequence);
   batch.Put(blocks_, key, slice(block.batch.bytes()));
@@ -302,9 +324,16 @@ Status Log::append(const NewBlock& block) {
     row.last = block.last;
     row.max_commit_us = info.max_commit_us;
     batch.Put(meta_, back_key(current_), row.encode_back());
+    for (const auto& [table, schema] : table_news_)
+      if (schema)
+        batch.Put(meta_, "t" + table, schema_key(*schema));
+      else
+        batch.Delete(meta_, "t" + table);
   }
   SLUICE_TRY(write(batch, false));
-  known_schemas_.insert(added.begin(), added.end());
+  for (const TableNews& table : block.tables)
+    if (table.schema) known_schemas_.insert(table.schema->id());
+  if (info.complete) table_news_.clear();
   open_sequence_ = info.complete ? 0 : info.transaction_sequence;
   ++next_sequence_;
   publish(std::make_shared<const StoredBlock>(StoredBlock{std::move(info), block.batch}), row);
@@ -350,6 +379,7 @@ Status Log::discard_open() {
   }
   next_sequence_ = open_sequence_;
   open_sequence_ = 0;
+  table_news_.clear();
   return {};
 }
 

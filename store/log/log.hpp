@@ -28,6 +28,7 @@
 
 #include "core/clock.hpp"
 #include "core/schema.hpp"
+#include "core/table_mapping.hpp"
 #include "store/log/format.hpp"
 
 namespace rocksdb {
@@ -47,11 +48,19 @@ struct LogOptions {
   Clock* clock = nullptr;  // null: system_clock()
 };
 
+// A table's definition from a place in the log on: by `schema`, or, without one, not known any more. Then the name may
+// stand for all tables of a database, or for all there are, by leaving out its parts.
+struct TableNews {
+  TableName name;
+  SchemaPtr schema;
+};
+
 // What capture hands over.
 struct NewBlock {
   Batch batch;
-  std::vector<SchemaPtr> schemas;  // definitions that tables have from this batch on
-  LastTransaction last;            // kept with the resume position when the block ends between transactions
+  std::vector<TableNews> tables;  // in the order of the log
+  LastTransaction last;           // kept with the resume position when the block ends between transactions
+  std::vector<KeptRow> kept;      // rows beside the log that change with this block
 };
 
 struct LogStatus {
@@ -85,8 +94,9 @@ class Log {
   LogStatus status() const;
   Status health() const;
   Result<SchemaPtr> schema(uint64_t id) const;
-  // The definition that each table had when it was last named by a block.
+  // The definitions that tables have at the resume position, as far as they are known.
   Status for_each_table(const std::function<Status(SchemaPtr)>& visit) const;
+  Status for_each_kept(const std::function<Status(std::string_view name, std::string_view bytes)>& visit) const;
   uint64_t bytes_on_disk() const;
   // The listener is called after every change of what is visible, from the writer's thread; it must be quick.
   uint64_t add_listener(std::function<void()> listener);
@@ -112,8 +122,8 @@ class Log {
   // Removes blocks written before this time that no registered reader needs. Until a reader has registered nothing is
   // removed: the project's own reader may still have to come. Returns the number of blocks.
   Result<uint64_t> expire(int64_t written_before_us);
-  // The same whatever readers need, up to `upto` (the operator allows it).
-  Result<uint64_t> expire_for_all(const Position& upto);
+  // Gives the disk back what expired blocks and the write-ahead log of stored ones still take. May take seconds.
+  Status release_space();
 
  private:
   Log() = default;
@@ -121,6 +131,7 @@ class Log {
   Status load();
   Status cut_tail(const Incarnation& row);
   Result<BlockInfo> describe(const Batch& batch) const;
+  Status take_tables(const std::vector<TableNews>& tables, rocksdb::WriteBatch& batch);
   Status write(rocksdb::WriteBatch& batch, bool sync);
   Error fail(const rocksdb::Status& status, std::string_view what) const;
   void publish(std::shared_ptr<const StoredBlock> block, const Incarnation& row);
@@ -142,6 +153,8 @@ class Log {
   uint64_t next_sequence_ = 1;
   uint64_t open_sequence_ = 0;  // where the open transaction began; 0 when none is open
   std::unordered_set<uint64_t> known_schemas_;
+  // What blocks since the last complete one say of tables, by qualified name; nothing: their definition is not known.
+  std::map<std::string, std::optional<uint64_t>> table_news_;
 
   mutable std::mutex mutex_;
   std::map<uint64_t, Incarnation> incarnations_;

@@ -85,6 +85,13 @@ Status Log::for_each_table(const std::function<Status(SchemaPtr)>& visit) const 
   return rows->status().ok() ? Status() : Status(fail(rows->status(), "read table definitions"));
 }
 
+Status Log::for_each_kept(const std::function<Status(std::string_view, std::string_view)>& visit) const {
+  std::unique_ptr<rocksdb::Iterator> rows(db_->NewIterator({}, meta_));
+  for (rows->Seek("k"); rows->Valid() && rows->key().starts_with("k"); rows->Next())
+    SLUICE_TRY(visit(rows->key().ToStringView().substr(1), rows->value().ToStringView()));
+  return rows->status().ok() ? Status() : Status(fail(rows->status(), "read what is kept"));
+}
+
 uint64_t Log::bytes_on_disk() const {
   uint64_t total = 0;
   for (auto* family : {meta_, blocks_, index_, schemas_})

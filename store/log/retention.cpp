@@ -80,8 +80,20 @@ Result<uint64_t> Log::expire(int64_t written_before_us) {
   });
 }
 
-Result<uint64_t> Log::expire_for_all(const Position& upto) {
-  return expire_while([&](const BlockInfo& info) { return compare_in_log(info.end, upto) <= 0; });
+Status Log::release_space() {
+  std::lock_guard one(retention_mutex_);
+  if (read_only_) return Error(ErrorCode::WRONG_STATE, "the log is open for reading only", options_.path);
+  auto status = db_->Flush({}, {meta_, blocks_, index_, schemas_});
+  if (!status.ok()) return fail(status, "flush");
+  auto rows = incarnations();
+  if (rows.empty()) return {};
+  std::string first_left = block_key(rows.front().id, rows.front().first);
+  rocksdb::Slice end(first_left);
+  rocksdb::CompactRangeOptions options;
+  options.exclusive_manual_compaction = false;
+  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+  status = db_->CompactRange(options, blocks_, nullptr, &end);
+  return status.ok() ? Status() : Status(fail(status, "compact"));
 }
 
 Result<uint64_t> Log::expire_while(const std::function<bool(const BlockInfo&)>& gone) {

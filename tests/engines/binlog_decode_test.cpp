@@ -225,8 +225,23 @@ TEST(BinlogCharset, TextBecomesUtf8) {
   EXPECT_EQ("äé€", *to_utf8("latin1", "\xe4\xe9\x80"));
   EXPECT_EQ("你", *to_utf8("gbk", "\xc4\xe3"));
   EXPECT_EQ("x", *to_utf8("ucs2", std::string_view("\0x", 2)));
-  EXPECT_EQ("UNSUPPORTED", to_utf8("dec8", "x").error().id());
+  EXPECT_EQ("plain", *to_utf8("dec8", "plain"));
+  EXPECT_EQ("UNSUPPORTED", to_utf8("dec8", "\xe9").error().id());
+  EXPECT_EQ("UNSUPPORTED", to_utf8("swe7", "x").error().id());
   EXPECT_FALSE(to_utf8("gbk", "\xc4").ok());
+}
+
+// What cannot be converted swallows nothing of what stands around it.
+TEST(BinlogCharset, WhatCannotBeConvertedIsReplaced) {
+  EXPECT_EQ("a\ufffdb", to_utf8_leniently("dec8",
+                                          "a\xe9"
+                                          "b"));
+  EXPECT_EQ("\ufffd`t`", to_utf8_leniently("number 999", "\xff`t`"));
+  EXPECT_EQ("'\ufffd' `t`", to_utf8_leniently("sjis", "'\x87\x60' `t`"));
+  EXPECT_EQ("\u30bd'", to_utf8_leniently("sjis", "\x83\x5c'"));
+  EXPECT_EQ("\ufffd", to_utf8_leniently("gbk", "\xc4"));
+  EXPECT_EQ("[", to_utf8_leniently("swe7", "["));
+  EXPECT_EQ("", to_utf8_leniently("sjis", ""));
 }
 
 TEST(BinlogCompression, MariaDb) {

@@ -34,9 +34,18 @@ class Notes : public BinlogHandler {
   Status on_heartbeat(const Position& position) override { return note("at " + position.to_string()); }
   Status on_idle() override { return {}; }
   bool wants(std::string_view database, std::string_view) override { return database != "other"; }
-  std::vector<std::string> notes;
+  Status on_prepared(const XaBranchPtr& branch) override {
+    return branches.push_back("prepared " + name(*branch)), Status();
+  }
+  Status on_branch_end(const XaBranch& branch, const Position&) override {
+    return branches.push_back("end " + name(branch)), Status();
+  }
+  std::vector<std::string> notes, branches;
 
  private:
+  static std::string name(const XaBranch& branch) {  // "1:61:" is a
+    return branch.xid.size() < 4 ? branch.xid : std::string(1, static_cast<char>('a' + branch.xid[3] - '1'));
+  }
   Status note(std::string text) {
     notes.push_back(std::move(text));
     return {};
@@ -52,6 +61,12 @@ class BinlogStream : public ::testing::Test {
   void SetUp() override {
     stream_.set_handler(notes_);
     stream_.start({"binlog.000001", 4, ""}, true);
+  }
+  void start_again(StreamSettings settings) {
+    std::destroy_at(&stream_);
+    std::construct_at(&stream_, source_, collations_, std::move(settings));
+    offset_ = 4;
+    SetUp();
   }
   // Feeds one event; log_pos is its true end unless given.
   Status feed(uint8_t type, const std::string& body, uint16_t flags = 0, std::optional<uint32_t> log_pos = {}) {
@@ -104,7 +119,7 @@ TEST_F(BinlogStream, AMySqlTransaction) {
   ok(feed(event::kXid, le(1, 8)));
   std::string end = here(set("5"));
   EXPECT_THAT(notes_.notes, ElementsAre("begin " + set("5"), "i 1 2", "i 3 4", "commit " + end));
-  EXPECT_EQ(end, stream_.safe_resume().to_string());
+  EXPECT_EQ(end, stream_.position().to_string());
 }
 
 TEST_F(BinlogStream, ExtraRowDataAndFlags) {
@@ -233,17 +248,64 @@ TEST_F(BinlogStream, XaBranchesWaitForTheirEnd) {
   prepare(2, "b", false);
   prepare(3, "c", true);
   EXPECT_THAT(notes_.notes, ElementsAre("begin " + set("3"), "i 3 0", "commit " + here(set("1-3"))));
-  EXPECT_EQ("binlog.000001:4", stream_.safe_resume().to_string());
   notes_.notes.clear();
   ok(feed(event::kGtid, gtid(4)));
   ok(feed(event::kQuery, query("XA COMMIT X'62',X'',1")));
   EXPECT_THAT(notes_.notes, ElementsAre("begin " + set("4"), "i 2 0", "commit " + here(set("1-4"))));
-  EXPECT_EQ("binlog.000001:4", stream_.safe_resume().to_string());
   ok(feed(event::kGtid, gtid(5)));
   ok(feed(event::kQuery, query("XA ROLLBACK X'61',X'',1")));
-  EXPECT_EQ(here(set("1-5")), stream_.safe_resume().to_string());
   ok(feed(event::kGtid, gtid(6)));
-  EXPECT_EQ("POSITION_LOST", refusal(feed(event::kQuery, query("XA COMMIT X'7a',X'',1"))));
+  Status unknown = feed(event::kQuery, query("XA COMMIT X'7a',X'',1"));
+  EXPECT_EQ("POSITION_LOST", refusal(unknown));
+  EXPECT_THAT(unknown.error().cause(), HasSubstr("no longer holds its XA PREPARE"));
+  EXPECT_THAT(notes_.branches, ElementsAre("prepared a", "prepared b", "end b", "end a"));
+}
+
+TEST_F(BinlogStream, ABranchFromBeforeTheStart) {
+  TableSchema schema;
+  schema.columns = {Column{.name = "a"}};
+  std::vector<ValueView> values{ValueView::of_int(5)};
+  XaBranch before;
+  before.prepared = {"binlog.000001", 3, ""};
+  before.rows.push_back({std::make_shared<const TableSchema>(schema), 1, RowOp::kInsert, 0, {}, {}});
+  before.rows[0].after = encode_row(schema, values);
+  auto commit = [&](uint64_t number, const std::string& name) {
+    ok(feed(event::kGtid, gtid(number)));
+    ok(feed(event::kQuery, query("XA COMMIT X'" + name + "',X'',1")));
+  };
+  before.xid = xid_from_sql("XA COMMIT X'61',X'',1");
+  stream_.keep(std::make_shared<const XaBranch>(before));
+  commit(1, "61");
+  EXPECT_THAT(notes_.notes, ElementsAre("begin " + set("1"), "i 5", "commit " + here(set("1"))));
+  notes_.notes.clear();
+  StreamSettings settings;
+  settings.pass_unknown_branches = true;
+  start_again(settings);
+  commit(2, "62");
+  ok(stream_.report_progress());
+  EXPECT_THAT(notes_.notes, ElementsAre("at " + here(set("2"))));
+}
+
+// A reader of branches reads past everything else, whatever it is.
+TEST_F(BinlogStream, BranchesOnly) {
+  StreamSettings settings;
+  settings.branches_only = true;
+  start_again(settings);
+  ok(begin(1));
+  ok(feed(event::kQuery, query("INSERT INTO t VALUES (1)")));
+  ok(feed(event::kTableMap, "not even read"));
+  ok(feed(event::kXid, le(1, 8)));
+  ok(feed(event::kGtid, gtid(2)));
+  ok(feed(event::kQuery, query("CREATE TABLE t (a INT)")));
+  ok(feed(event::kGtid, gtid(3)));
+  ok(feed(event::kQuery, query("XA COMMIT X'62',X'',1")));
+  ok(feed(event::kGtid, gtid(4)));
+  ok(feed(event::kQuery, query("XA START X'61',X'',1")));
+  ok(feed(event::kTableMap, table_map()));
+  ok(feed(event::kWriteRows, rows_v2("\3" + row(1, 2))));
+  ok(feed(event::kXaPrepare, le(0, 1) + le(1, 4) + le(1, 4) + le(0, 4) + "a"));
+  EXPECT_THAT(notes_.notes, IsEmpty());
+  EXPECT_THAT(notes_.branches, ElementsAre("prepared a"));
 }
 
 TEST_F(BinlogStream, OpenXaBranchesAreBounded) {
@@ -262,6 +324,17 @@ TEST_F(BinlogStream, OpenXaBranchesAreBounded) {
 
 TEST_F(BinlogStream, Savepoints) {
   ok(begin(1));
+  ok(feed(event::kQuery, query("SAVEPOINT `s`")));
+  ok(feed(event::kQuery, query("ROLLBACK TO `s`")));
+  ok(feed(event::kTableMap, table_map()));
+  ok(feed(event::kWriteRows, rows_v2("\3" + row(1, 2))));
+  EXPECT_EQ("UNSUPPORTED", refusal(feed(event::kQuery, query("ROLLBACK TO `s`"))));
+}
+
+// A branch's rows are kept until its end; they count all the same.
+TEST_F(BinlogStream, SavepointsInsideABranch) {
+  ok(feed(event::kGtid, gtid(1)));
+  ok(feed(event::kQuery, query("XA START X'61',X'',1")));
   ok(feed(event::kQuery, query("SAVEPOINT `s`")));
   ok(feed(event::kQuery, query("ROLLBACK TO `s`")));
   ok(feed(event::kTableMap, table_map()));

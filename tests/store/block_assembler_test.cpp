@@ -52,7 +52,7 @@ struct Assembler : testing::Test {
     options.block_bytes = block_bytes;
     options.clock = &clock;
     assembler = std::make_unique<BlockAssembler>(options, scope, source, sink, nullptr);
-    assembler->connected(position_of(0), {}, nullptr);
+    assembler->connected(position_of(0), {});
   }
   void begin(uint64_t n) {
     std::string gtid = position_of(n).gtids;
@@ -95,14 +95,14 @@ TEST_F(Assembler, CollectsUntilIdleOrLate) {
   EXPECT_TRUE(sink.blocks.empty());
   ASSERT_TRUE(assembler->on_idle().ok());
   ASSERT_EQ(sink.blocks.size(), 1U);
-  EXPECT_EQ(sink.blocks[0].schemas.size(), 1U);
+  EXPECT_EQ(sink.blocks[0].tables.size(), 1U);
   EXPECT_EQ(sink.blocks[0].last.before, position_of(1));
   EXPECT_EQ(sink.blocks[0].last.end, position_of(2));
   ASSERT_TRUE(transaction(3).ok());
   clock.advance(std::chrono::milliseconds(6));
   ASSERT_TRUE(transaction(4).ok());
   EXPECT_EQ(sink.blocks.size(), 2U);
-  EXPECT_TRUE(sink.blocks[1].schemas.empty());
+  EXPECT_TRUE(sink.blocks[1].tables.empty());
   EXPECT_EQ(sink.committed(), range(1, 4));
 }
 
@@ -211,7 +211,7 @@ TEST_F(Assembler, TheLastTransactionIsCheckedAndDropped) {
   EXPECT_EQ(last.before, position_of(1));
   for (size_t block_bytes : {1000UL, 100'000UL}) {
     make(block_bytes);
-    assembler->connected(resume, last, nullptr);
+    assembler->connected(resume, last);
     ASSERT_TRUE(transaction(1).ok());  // a reader may have to start earlier
     begin(2);
     for (int n = 0; n < 100; ++n) row(n, std::string(500, 'x'));
@@ -222,7 +222,7 @@ TEST_F(Assembler, TheLastTransactionIsCheckedAndDropped) {
   ASSERT_TRUE(transaction(3).ok());
   ASSERT_TRUE(assembler->on_idle().ok());
   EXPECT_EQ(sink.committed(), range(1, 3));
-  EXPECT_EQ(sink.blocks.back().schemas.size(), 1U);  // named again: another connection, another incarnation perhaps
+  EXPECT_EQ(sink.blocks.back().tables.size(), 1U);  // named again: another connection, another incarnation perhaps
 }
 
 TEST_F(Assembler, AnotherLastTransactionIsADivergedSource) {
@@ -233,7 +233,7 @@ TEST_F(Assembler, AnotherLastTransactionIsADivergedSource) {
   auto last = assembler->handed_last();
   auto reconnect = [&] {
     make(4096);
-    assembler->connected(resume, last, nullptr);
+    assembler->connected(resume, last);
   };
   reconnect();
   EXPECT_EQ(transaction(2, "another").error().code(), ErrorCode::SOURCE_DIVERGED);
@@ -244,31 +244,110 @@ TEST_F(Assembler, AnotherLastTransactionIsADivergedSource) {
   EXPECT_EQ(assembler->on_heartbeat(position_of(3)).error().code(), ErrorCode::SOURCE_DIVERGED);
 }
 
-TEST_F(Assembler, ResumingNeverPassesAPreparedBranch) {
-  Position safe = position_of(1);
-  assembler->connected(position_of(0), {}, [&] { return safe; });
+// DDL takes the definitions of what it changes away; in a transaction that is open this waits for its end.
+TEST_F(Assembler, DdlMakesDefinitionsUnknown) {
+  auto ddl = [&](const std::string& sql) {
+    Ddl record;
+    record.database = "d";
+    record.sql = sql;
+    auto status = assembler->on_ddl(record);
+    ASSERT_TRUE(status.ok()) << status.error().to_string();
+  };
+  auto news = [&](const NewBlock& block) {
+    std::string text;
+    for (auto& one : block.tables)
+      text += (one.schema ? "+" + one.schema->qualified_name() : "-" + one.name.to_string()) + " ";
+    return text;
+  };
   ASSERT_TRUE(transaction(1).ok());
-  ASSERT_TRUE(transaction(2).ok());
-  ASSERT_TRUE(transaction(3).ok());
-  ASSERT_TRUE(assembler->on_idle().ok());
-  EXPECT_EQ(assembler->handed_last().before, position_of(1));
-  EXPECT_EQ(assembler->handed_last().end, position_of(3));
-  safe = position_of(4);
+  begin(2);
+  ddl("RENAME TABLE t TO u");
+  ASSERT_TRUE(commit(2).ok());
+  begin(3);
+  ddl("DROP DATABASE d");
+  ASSERT_TRUE(commit(3).ok());
   ASSERT_TRUE(transaction(4).ok());
+  begin(5);
+  ddl("CREATE OR REPLACE TABLE t (id BIGINT, v VARBINARY(9)) SELECT 1 AS id");
+  row(5);
   ASSERT_TRUE(assembler->on_idle().ok());
-  EXPECT_EQ(assembler->handed_last().before, position_of(3));
+  ASSERT_EQ(sink.blocks.size(), 1U);
+  EXPECT_EQ(news(sink.blocks[0]), "+d.t -d.t -d.u -d. +d.t ");
+  ASSERT_TRUE(commit(5).ok());
+  begin(6);
+  ddl("no statement that anybody knows");
+  ASSERT_TRUE(commit(6).ok());
+  ASSERT_TRUE(assembler->on_idle().ok());
+  ASSERT_EQ(sink.blocks.size(), 2U);
+  EXPECT_EQ(news(sink.blocks[1]), "-d.t +d.t -. ");
+  // A transaction that is rolled back says nothing, and what it named is named again.
+  begin(7);
+  row(7);
+  ASSERT_TRUE(assembler->on_rollback().ok());
+  ASSERT_TRUE(transaction(8).ok());
+  ASSERT_TRUE(assembler->on_idle().ok());
+  EXPECT_EQ(news(sink.blocks[2]), "+d.t ");
 }
 
-// Before the first transaction there is nothing to start before the branch by: the position stays.
-TEST_F(Assembler, HeartbeatsWaitForABranchBeforeTheFirstTransaction) {
-  Position safe = position_of(0);
-  assembler->connected(position_of(0), {}, [&] { return safe; });
+// A branch is kept until no reader can start before its end any more.
+TEST_F(Assembler, PreparedBranchesAreKeptForWhoStartsBeforeTheirEnd) {
+  auto branch = [&](const std::string& xid, uint64_t n) {
+    mysql::XaBranch made;
+    made.xid = xid;
+    made.prepared = position_of(n);
+    std::vector<ValueView> after{ValueView::of_int(7), ValueView::of_bytes("x")};
+    made.rows.push_back({schema, schema->id(), RowOp::kInsert, 2, {}, encode_row(*schema, after)});
+    made.bytes = 50;
+    return std::make_shared<const mysql::XaBranch>(std::move(made));
+  };
+  auto kept = [&] {  // what a Store that starts now finds, at the place where it would start
+    PreparedBranches found;
+    std::map<std::string, std::string> rows;
+    for (auto& block : sink.blocks)
+      for (auto& row : block.kept)
+        if (row.bytes)
+          rows[row.name] = *row.bytes;
+        else
+          rows.erase(row.name);
+    for (auto& [name, bytes] : rows) EXPECT_TRUE(found.restore(name, bytes).ok()) << name;
+    std::string xids;
+    for (auto& one : found.open_at(assembler->handed_last().before)) {
+      xids += one->xid;
+      EXPECT_EQ(one->rows.at(0).after, branch("", 0)->rows[0].after);
+      EXPECT_EQ(*one->rows[0].schema, *schema);
+      EXPECT_EQ(one->rows[0].flags, 2);
+    }
+    return xids + std::to_string(rows.size());
+  };
+  ASSERT_TRUE(transaction(1).ok());
+  auto first = branch("a", 2), second = branch("b", 3);
+  ASSERT_TRUE(assembler->on_prepared(first).ok());
+  ASSERT_TRUE(assembler->on_prepared(second).ok());
+  ASSERT_TRUE(transaction(4).ok());
+  ASSERT_TRUE(assembler->on_idle().ok());
+  EXPECT_EQ(kept(), "2");  // a reader starts at 1 and meets both
+  ASSERT_TRUE(transaction(5).ok());
+  ASSERT_TRUE(assembler->on_idle().ok());
+  EXPECT_EQ(kept(), "ab2");
+  // The end of a branch is the last transaction: who starts reads it again.
+  ASSERT_TRUE(assembler->on_branch_end(*first, position_of(6)).ok());
+  ASSERT_TRUE(transaction(6).ok());
+  ASSERT_TRUE(assembler->on_idle().ok());
+  EXPECT_EQ(kept(), "ab3");
+  ASSERT_TRUE(transaction(7).ok());
+  ASSERT_TRUE(assembler->on_idle().ok());
+  EXPECT_EQ(kept(), "b1");
+}
+
+// What is prepared holds nobody back.
+TEST_F(Assembler, HeartbeatsPassAPreparedBranch) {
+  auto branch = std::make_shared<const mysql::XaBranch>(mysql::XaBranch{"a", position_of(1), {}, 0});
+  ASSERT_TRUE(assembler->on_prepared(branch).ok());
   clock.advance(std::chrono::milliseconds(1001));
   ASSERT_TRUE(assembler->on_heartbeat(position_of(1)).ok());
-  EXPECT_TRUE(sink.blocks.empty());
-  safe = position_of(1);
-  ASSERT_TRUE(assembler->on_heartbeat(position_of(1)).ok());
-  EXPECT_EQ(sink.blocks.size(), 1U);
+  ASSERT_EQ(sink.blocks.size(), 1U);
+  EXPECT_EQ(assembler->emitted(), position_of(1));
+  EXPECT_EQ(sink.blocks[0].kept.size(), 1U);
 }
 
 }  // namespace

@@ -83,7 +83,9 @@ inline void add_transaction(BatchBuilder& builder, const TableSchema& schema, ui
 inline NewBlock block_of(BatchBuilder& builder, std::vector<SchemaPtr> schemas = {}, LastTransaction last = {}) {
   auto batch = Batch::open(builder.finish());
   EXPECT_TRUE(batch.ok());
-  return {std::move(batch).value(), std::move(schemas), std::move(last)};
+  NewBlock block{std::move(batch).value(), {}, std::move(last), {}};
+  for (SchemaPtr& schema : schemas) block.tables.push_back({{}, std::move(schema)});
+  return block;
 }
 
 inline std::unique_ptr<Log> open_log(const Folder& folder, size_t cache_bytes = 1 << 20, Clock* clock = nullptr) {

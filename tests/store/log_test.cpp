@@ -190,6 +190,56 @@ TEST(Log, AReaderOfAStartWithoutBlocksGoesOnInTheNext) {
   EXPECT_EQ(read_all(*cursor), range(4, 5));
 }
 
+// What tables look like at the resume position: by blocks, in their order, and not before their transaction is
+// complete.
+TEST(Log, DefinitionsFollowTheResumePosition) {
+  Folder folder;
+  auto log = open_log(folder);
+  ASSERT_TRUE(log->begin_incarnation(position_of(0), 0).ok());
+  auto known = [&] {
+    std::vector<std::string> names;
+    EXPECT_TRUE(log->for_each_table(
+                       [&](const SchemaPtr& schema) { return names.push_back(schema->qualified_name()), Status(); })
+                    .ok());
+    return names;
+  };
+  BatchBuilder builder;
+  uint64_t n = 0;
+  auto write = [&](std::vector<TableNews> news) {
+    add_transaction(builder, *table(), ++n);
+    auto block = block_of(builder);
+    block.tables = std::move(news);
+    ASSERT_TRUE(log->append(block).ok());
+  };
+  using Names = std::vector<std::string>;
+  write({{{}, table("a")}, {{}, table("b")}, {{}, table("a", "e")}, {{}, table("c", "d.x")}});
+  EXPECT_EQ(known(), (Names{"d.a", "d.b", "d.x.c", "e.a"}));
+  write({{{"d", "a"}, nullptr}});
+  EXPECT_EQ(known(), (Names{"d.b", "d.x.c", "e.a"}));
+  write({{{}, table("a")}, {{"d", "a"}, nullptr}, {{"d", "b"}, nullptr}, {{}, table("b")}});
+  EXPECT_EQ(known(), (Names{"d.b", "d.x.c", "e.a"}));
+  // A part of a transaction: not before its end, and never when it is forgotten.
+  for (bool finished : {false, true}) {
+    add_begin(builder, ++n);
+    add_insert(builder, *table(), 1, "v");
+    auto part = block_of(builder);
+    part.tables = {{{"d", "b"}, nullptr}, {{}, table("z")}};
+    ASSERT_TRUE(log->append(part).ok());
+    EXPECT_EQ(known(), (Names{"d.b", "d.x.c", "e.a"}));
+    if (finished) {
+      add_commit(builder, n);
+      ASSERT_TRUE(log->append(block_of(builder)).ok());
+      EXPECT_EQ(known(), (Names{"d.x.c", "d.z", "e.a"}));
+    } else {
+      ASSERT_TRUE(log->discard_open().ok());
+    }
+  }
+  write({{{"e", ""}, nullptr}});
+  EXPECT_EQ(known(), (Names{"d.x.c", "d.z"}));
+  write({{{}, nullptr}, {{}, table("y")}});
+  EXPECT_EQ(known(), Names{"d.y"});
+}
+
 TEST(Log, HeartbeatsMoveTheEnd) {
   Folder folder;
   auto log = open_log(folder);

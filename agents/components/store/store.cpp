@@ -19,17 +19,15 @@ namespace {
 using cluster::v1::ComponentStatus;
 
 constexpr auto kLook = std::chrono::milliseconds(200);
-constexpr auto kRetentionEvery = std::chrono::seconds(60);
-constexpr uint64_t kFreeDiskLeast = 256ULL << 20;
+constexpr auto kRetentionEvery = std::chrono::seconds(60), kRetentionWhenFull = std::chrono::seconds(1);
+// Below the first nothing more is captured, from the second on it is again.
+constexpr uint64_t kFreeDiskLeast = 256ULL << 20, kFreeDiskAgain = 320ULL << 20;
 constexpr uint32_t kRetentionHoursDefault = 24 * 7;
 
-// Capture stops, with a typed error, before the disk is full.
-Status check_disk(const std::string& folder) {
+Result<uint64_t> free_bytes_of(const std::string& folder) {
   struct statvfs disk;
   if (statvfs(folder.c_str(), &disk) != 0) return Error(ErrorCode::IO_ERROR, "cannot look at the disk", folder);
-  uint64_t free = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
-  if (free >= kFreeDiskLeast) return {};
-  return Error(ErrorCode::DISK_FULL, "only " + std::to_string(free >> 20) + " MiB are free", folder);
+  return static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
 }
 
 std::string listen_address(const cluster::v1::ComponentBoot& boot) {
@@ -43,50 +41,76 @@ uint64_t share(uint64_t memory_bytes, uint64_t least, uint64_t most) {
   return memory_bytes ? std::clamp(memory_bytes / 16, least, most) : most;
 }
 
-// The parts of a running Store, and what their threads report.
+// The parts of a running Store, and what their threads report. While the disk is nearly full nothing is captured; what
+// is there is served and expires, so that it may have room again.
 class StoreComponent {
  public:
-  explicit StoreComponent(ComponentContext& context) : context_(context), spec_(context.spec()) {}
+  StoreComponent(ComponentContext& context, FreeBytes free_bytes)
+      : context_(context), spec_(context.spec()), free_bytes_(std::move(free_bytes)) {}
 
   Status run() {
     SLUICE_TRY(start());
     uint64_t revision = context_.desired().revision();
     auto expired_at = std::chrono::steady_clock::now();
     for (;;) {
+      SLUICE_TRY(capture_while_there_is_room());
+      report(revision);
       auto desired = context_.wait_desired(revision, kLook);
       revision = desired.revision();
       if (desired.stop()) return stop();
-      if (auto ended = pipeline_->outcome()) {
+      if (auto ended = pipeline_ ? pipeline_->outcome() : std::nullopt) {
         Status result = *ended;
         (void)stop();
         return result;
       }
       SLUICE_TRY(log_->health());
-      SLUICE_TRY(check_disk(context_.boot().data_dir()));
-      report(revision);
-      if (std::chrono::steady_clock::now() - expired_at < kRetentionEvery) continue;
-      expired_at = std::chrono::steady_clock::now();
+      auto every = disk_full_ ? kRetentionWhenFull : kRetentionEvery;
+      if (std::chrono::steady_clock::now() - expired_at < every) continue;
       SLUICE_TRY(expire());
+      expired_at = std::chrono::steady_clock::now();
     }
   }
 
  private:
   Status start() {
     const auto& boot = context_.boot();
-    SLUICE_TRY(check_disk(boot.data_dir()));
     store::LogOptions options;
     options.path = boot.data_dir() + "/log";
     options.cache_bytes = share(spec_.memory_bytes(), 4 << 20, 32 << 20);
     options.write_buffer_bytes = share(spec_.memory_bytes(), 4 << 20, 32 << 20);
     SLUICE_ASSIGN(log_, store::Log::open(options));
+    SLUICE_ASSIGN(auto known, log_->start());  // readers may come before anything is captured
+    if (known) start_ = known->position;
     std::string address = listen_address(boot);
     auto confirm = [source = net::from_proto(spec_.source())](const Position& position) {
-      return store::check_source_log(source, position, true);
+      return store::check_source_log(source, position, store::SourceCheck::kGtids);
     };
     SLUICE_ASSIGN(server_, store::LogServer::start({address, Secret(boot.token()), confirm}, *log_, source_));
     address_ = address.starts_with("unix:")
                    ? address
                    : address.substr(0, address.rfind(':') + 1) + std::to_string(server_->port());
+    poller_ = std::make_unique<store::SourcePoller>(net::from_proto(spec_.source()), source_);
+    return {};
+  }
+
+  Status capture_while_there_is_room() {
+    SLUICE_ASSIGN(uint64_t free, free_bytes_(context_.boot().data_dir()));
+    if (free < kFreeDiskLeast && !disk_full_) {
+      disk_full_ = Error(ErrorCode::DISK_FULL,
+                         "less than " + std::to_string(kFreeDiskLeast >> 20) +
+                             " MiB are free: nothing is captured until readers need less, or there is room",
+                         context_.boot().data_dir());
+      log::error("store", "capture is held back", {{"error", *disk_full_}});
+      report(context_.desired().revision());  // stopping takes a moment
+      if (pipeline_) pipeline_->stop();
+      pipeline_.reset();
+      return expire();
+    }
+    if (disk_full_ && free >= kFreeDiskAgain) disk_full_.reset();
+    return pipeline_ || disk_full_ ? Status() : start_capture();
+  }
+
+  Status start_capture() {
     store::PipelineOptions pipeline;
     pipeline.capture.source = net::from_proto(spec_.source());
     SLUICE_ASSIGN(pipeline.capture.scope, net::mapping_of(spec_));
@@ -107,13 +131,12 @@ class StoreComponent {
       std::lock_guard lock(mutex_);
       retrying_ = error;
     };
-    poller_ = std::make_unique<store::SourcePoller>(pipeline.capture.source, source_);
     pipeline_ = store::StorePipeline::start(std::move(pipeline), *log_, source_);
     return {};
   }
 
   Status stop() {
-    pipeline_->stop();
+    if (pipeline_) pipeline_->stop();
     report(context_.desired().revision());
     server_->stop();
     poller_.reset();
@@ -141,14 +164,16 @@ class StoreComponent {
     auto sample = source_.get();
     std::unique_lock lock(mutex_);
     auto start = start_;
-    auto retrying = retrying_;
+    auto error = retrying_;
     bool connected = connected_;
     lock.unlock();
+    if (!error) error = poller_->error();
+    if (disk_full_) error = disk_full_;
     context_.update([&](ComponentStatus& out) {
       out.set_desired_revision(revision);
-      out.set_state(retrying ? cluster::v1::RETRYING : connected ? cluster::v1::RUNNING : cluster::v1::STARTING);
+      out.set_state(error ? cluster::v1::RETRYING : connected ? cluster::v1::RUNNING : cluster::v1::STARTING);
       out.clear_error();
-      if (retrying) *out.mutable_error() = net::to_proto(*retrying);
+      if (error) *out.mutable_error() = net::to_proto(*error);
       auto* store = out.mutable_store();
       store->set_address(address_);
       if (!start.empty()) *store->mutable_start() = net::to_proto(start);
@@ -159,14 +184,18 @@ class StoreComponent {
     });
   }
 
+  // On a full disk the hours count no more: everything goes that no reader needs.
   Status expire() {
     int64_t hours = spec_.store_retention_hours() ? spec_.store_retention_hours() : kRetentionHoursDefault;
-    auto count = log_->expire(system_clock().unix_time_us() - hours * 3'600'000'000);
-    return count.ok() ? Status() : Status(count.error());
+    if (disk_full_) hours = 0;
+    SLUICE_ASSIGN(uint64_t count, log_->expire(system_clock().unix_time_us() - hours * 3'600'000'000));
+    return count > 0 && disk_full_ ? log_->release_space() : Status();
   }
 
   ComponentContext& context_;
   const cluster::v1::ComponentSpec& spec_;
+  const FreeBytes free_bytes_;
+  std::optional<Error> disk_full_;
   std::mutex mutex_;  // of what capture's thread reports
   Position start_;
   std::optional<Error> retrying_;
@@ -183,8 +212,10 @@ class StoreComponent {
 
 }  // namespace
 
-Status run_store(ComponentContext& context) {
-  StoreComponent component(context);
+Status run_store(ComponentContext& context) { return run_store_on(context, free_bytes_of); }
+
+Status run_store_on(ComponentContext& context, FreeBytes free_bytes) {
+  StoreComponent component(context, std::move(free_bytes));
   return component.run();
 }
 

@@ -2,7 +2,7 @@
 
 #include <iconv.h>
 
-#include <cerrno>
+#include <algorithm>
 #include <utility>
 
 #include "engines/mysql/binlog/bytes.hpp"
@@ -93,16 +93,42 @@ unsigned bytes_per_character(std::string_view charset) {
   return 1;
 }
 
+namespace {
+constexpr std::string_view kReplacement = "\xef\xbf\xbd";
+
+bool is_plain(std::string_view charset, std::string_view bytes) {
+  for (std::string_view other : {"ucs2", "utf16", "utf16le", "utf32", "swe7"}) {
+    if (charset == other) return false;
+  }
+  return std::all_of(bytes.begin(), bytes.end(), [](char c) { return static_cast<uint8_t>(c) < 0x80; });
+}
+
+iconv_t open_converter(std::string_view charset) {
+  for (const auto& [name, iconv_name] : kIconvNames) {
+    if (name == charset) return iconv_open("UTF-8", iconv_name);
+  }
+  return iconv_t(-1);
+}
+
+// Bytes of the character at the beginning of `bytes`, as servers see it, when iconv does not know it.
+size_t unknown_character(std::string_view charset, std::string_view bytes) {
+  auto byte = [&](size_t at) { return at < bytes.size() ? static_cast<uint8_t>(bytes[at]) : 0U; };
+  if (byte(0) < 0x80) return 1;
+  if (charset == "gb18030" && byte(1) >= '0' && byte(1) <= '9') return std::min<size_t>(4, bytes.size());
+  for (std::string_view pairs : {"sjis", "cp932", "gbk", "gb18030", "big5", "euckr"}) {
+    if (charset == pairs && byte(1) >= 0x40) return 2;
+  }
+  return 1;
+}
+}  // namespace
+
 Result<std::string> to_utf8(std::string_view charset, std::string_view bytes) {
   if (charset.empty() || charset == "binary" || charset == "ascii" || charset.starts_with("utf8")) {
     return std::string(bytes);
   }
   if (charset == "latin1") return latin1_to_utf8(bytes);
-  const char* from = nullptr;
-  for (const auto& [name, iconv_name] : kIconvNames) {
-    if (name == charset) from = iconv_name;
-  }
-  iconv_t converter = from == nullptr ? iconv_t(-1) : iconv_open("UTF-8", from);
+  if (is_plain(charset, bytes)) return std::string(bytes);
+  iconv_t converter = open_converter(charset);
   if (converter == iconv_t(-1)) {
     return Error(ErrorCode::UNSUPPORTED,
                  "text in character set " + std::string(charset) + " cannot be converted to UTF-8");
@@ -113,9 +139,37 @@ Result<std::string> to_utf8(std::string_view charset, std::string_view bytes) {
   size_t converted = iconv(converter, &in, &in_left, &out, &out_left);
   iconv_close(converter);
   if (converted == static_cast<size_t>(-1)) {
-    return invalid_event("text that is not of its character set " + std::string(charset));
+    return Error(ErrorCode::UNSUPPORTED,
+                 "text in character set " + std::string(charset) + " holds characters that cannot be converted");
   }
   text.resize(text.size() - out_left);
+  return text;
+}
+
+std::string to_utf8_leniently(std::string_view charset, std::string_view bytes) {
+  std::string text;
+  iconv_t converter = open_converter(charset);
+  std::string input(bytes);
+  char* in = input.data();
+  size_t in_left = input.size();
+  while (in_left > 0) {
+    if (converter != iconv_t(-1)) {
+      std::string part(in_left * 3 + 16, '\0');
+      char* out = part.data();
+      size_t out_left = part.size();
+      iconv(converter, &in, &in_left, &out, &out_left);
+      text.append(part, 0, part.size() - out_left);
+      if (in_left == 0) break;
+    }
+    size_t size = unknown_character(charset, {in, in_left});
+    if (size == 1 && static_cast<uint8_t>(*in) < 0x80)
+      text.push_back(*in);
+    else
+      text.append(kReplacement);
+    in += size;
+    in_left -= size;
+  }
+  if (converter != iconv_t(-1)) iconv_close(converter);
   return text;
 }
 

@@ -27,7 +27,9 @@ class Collations {
 };
 
 unsigned bytes_per_character(std::string_view charset);  // at most
-// UNSUPPORTED when the character set cannot be converted, BINLOG_EVENT_INVALID when the bytes are none of its.
+// UNSUPPORTED when the character set, or a character, cannot be converted.
 Result<std::string> to_utf8(std::string_view charset, std::string_view bytes);
+// The same with U+FFFD for each character that cannot be converted.
+std::string to_utf8_leniently(std::string_view charset, std::string_view bytes);
 
 }  // namespace sluice::mysql

@@ -5,14 +5,13 @@
 #include <ma_pvio.h>
 
 #include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <atomic>
 #include <cstdio>
+#include <random>
 #include <utility>
 
 #include "core/log.hpp"
+#include "engines/mysql/binlog/branch_search.hpp"
 #include "engines/mysql/binlog/bytes.hpp"
 #include "engines/mysql/binlog/source_setup.hpp"
 #include "engines/mysql/binlog/stream.hpp"
@@ -32,18 +31,15 @@ void put(std::string& out, uint64_t value, size_t size) { out.append(reinterpret
 class NetworkReader final : public BinlogReader {
  public:
   NetworkReader(const Endpoint& endpoint, const BinlogOptions& options, SchemaSource& source)
-      : endpoint_(endpoint), options_(options), source_(source) {}
-  ~NetworkReader() override {
-    if (stop_fd_ >= 0) ::close(stop_fd_);
-  }
+      : endpoint_(endpoint),
+        options_(options),
+        source_(source),
+        stopper_(options.stopper ? options.stopper : std::make_shared<Stopper>()),
+        branch_search_(endpoint_, source_, stopper_) {}
 
   Status start(const Position& from);
   Status read(BinlogHandler& handler) override;
-  void stop() override {
-    stopped_ = true;
-    if (stop_fd_ >= 0) ::shutdown(stop_fd_, SHUT_RDWR);
-  }
-  Position safe_resume() const override { return stream_->safe_resume(); }
+  void stop() override { stopper_->stop(); }
 
  private:
   Status set_session(const StartPoint& start);
@@ -57,12 +53,13 @@ class NetworkReader final : public BinlogReader {
   Endpoint endpoint_;
   BinlogOptions options_;
   SchemaSource& source_;
+  std::shared_ptr<Stopper> stopper_;
   Collations collations_;
+  BranchSearch branch_search_;
   std::unique_ptr<Connection> connection_;
+  std::optional<Stopper::Watch> watch_;
   std::unique_ptr<EventStream> stream_;
-  // A second descriptor of the socket: the library may close its own while another thread stops the reader.
-  int stop_fd_ = -1;
-  std::atomic<bool> stopped_{false};
+  BinlogHandler* handler_ = nullptr;
 };
 
 Status NetworkReader::start(const Position& from) {
@@ -75,22 +72,29 @@ Status NetworkReader::start(const Position& from) {
     options.io_timeout = kSetupTimeout;
     options.application = "sluice-store";
     SLUICE_ASSIGN(auto setup, Connection::open(endpoint_, options));
+    Stopper::Watch watch(*stopper_, *setup);
     SLUICE_ASSIGN(start, choose_start(*setup, from));
     SLUICE_TRY(load_collations(*setup, &collations_));
     SLUICE_ASSIGN(settings, time_zones(*setup));
+    SLUICE_ASSIGN(settings.folds_names, folds_names(*setup));
   }
   ConnectOptions options;
   options.purpose = Purpose::kCatalog;
   options.io_timeout = options_.read_timeout;
   options.application = "sluice-store";
   SLUICE_ASSIGN(connection_, Connection::open(endpoint_, options));
-  stop_fd_ = ::dup(mysql_get_socket(connection_->raw()));
-  if (stop_fd_ < 0) return Error(ErrorCode::IO_ERROR, "no file descriptor is free");
+  watch_.emplace(*stopper_, *connection_);
   SLUICE_TRY(set_session(start));
   SLUICE_TRY(register_replica());
   SLUICE_TRY(send_dump(start));
+  settings.pass_unknown_branches = options_.pass_unknown_branches;
+  settings.branches_only = options_.branches_only;
+  settings.find_branch = [this](const std::string& xid, const Position& until) {
+    return branch_search_.find(xid, until, *handler_);
+  };
   stream_ = std::make_unique<EventStream>(source_, collations_, std::move(settings));
   stream_->start(start.position, start.gtids_known);
+  for (XaBranchPtr& branch : options_.branches) stream_->keep(std::move(branch));
   log::info(
       "mysql.binlog", "reading",
       {{"source", endpoint_.display()}, {"from", start.position.to_string()}, {"by", start.by_gtid ? "gtid" : "file"}});
@@ -160,7 +164,7 @@ Status NetworkReader::send_dump(const StartPoint& start) {
 }
 
 Error NetworkReader::last_error() {
-  if (stopped_) return Error(ErrorCode::CANCELLED, "the reader was stopped");
+  if (stopper_->stopped()) return Error(ErrorCode::CANCELLED, "the reader was stopped");
   unsigned number = mysql_errno(connection_->raw());
   std::string text = mysql_error(connection_->raw());
   if (number >= 2000 && number < 3000) {
@@ -189,13 +193,14 @@ bool NetworkReader::more_waiting() const {
   const MARIADB_PVIO* io = connection_->raw()->net.pvio;
   if (io != nullptr && io->cache != nullptr && io->cache + io->cache_size > io->cache_pos) return true;
   int bytes = 0;
-  return ::ioctl(stop_fd_, FIONREAD, &bytes) == 0 && bytes > 0;
+  return ::ioctl(mysql_get_socket(connection_->raw()), FIONREAD, &bytes) == 0 && bytes > 0;
 }
 
 Status NetworkReader::read(BinlogHandler& handler) {
+  handler_ = &handler;
   stream_->set_handler(handler);
   for (;;) {
-    if (stopped_) return Error(ErrorCode::CANCELLED, "the reader was stopped");
+    if (stopper_->stopped()) return Error(ErrorCode::CANCELLED, "the reader was stopped");
     std::string_view event;
     if (Status status = next_event(&event); !status.ok()) {
       return status.error().with_position(stream_->position().to_string());
@@ -209,10 +214,18 @@ Status NetworkReader::read(BinlogHandler& handler) {
 
 }  // namespace
 
+uint32_t random_server_id() {
+  std::random_device random;
+  return std::uniform_int_distribution<uint32_t>(1U << 30, ~0U)(random);
+}
+
 Result<std::unique_ptr<BinlogReader>> BinlogReader::open(const Endpoint& endpoint, const Position& from,
                                                          const BinlogOptions& options, SchemaSource& source) {
   auto reader = std::make_unique<NetworkReader>(endpoint, options, source);
-  SLUICE_TRY(reader->start(from));
+  if (Status started = reader->start(from); !started.ok()) {
+    if (options.stopper && options.stopper->stopped()) return Error(ErrorCode::CANCELLED, "the reader was stopped");
+    return started.error();
+  }
   return std::unique_ptr<BinlogReader>(std::move(reader));
 }
 

@@ -118,6 +118,12 @@ Status load_collations(Connection& connection, Collations* collations) {
   return {};
 }
 
+Result<bool> folds_names(Connection& connection) {
+  SLUICE_ASSIGN(std::string mode, connection.query_value("SELECT @@global.lower_case_table_names"));
+  if (mode == "2") return Error(ErrorCode::UNSUPPORTED, "lower_case_table_names=2 on the source");
+  return mode == "1";
+}
+
 Result<StreamSettings> time_zones(Connection& connection) {
   SLUICE_ASSIGN(std::string global_zone, connection.query_value("SELECT @@global.time_zone"));
   SLUICE_ASSIGN(std::string system_zone, connection.query_value("SELECT @@system_time_zone"));

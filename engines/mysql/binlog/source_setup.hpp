@@ -22,6 +22,9 @@ struct StartPoint {
 Result<StartPoint> choose_start(Connection& connection, const Position& from);
 Status load_collations(Connection& connection, Collations* collations);
 Result<StreamSettings> time_zones(Connection& connection);
+// Whether the source keeps names in lower case. UNSUPPORTED when it keeps them as they were written and compares them
+// without regard to case: nobody could tell then which names of its log are the same.
+Result<bool> folds_names(Connection& connection);
 
 // What an error of the dump means: `number` and `text` as the server or the client library gave them.
 Error dump_error(unsigned number, const std::string& text, const Endpoint& endpoint);

@@ -18,11 +18,6 @@ void EventStream::start(const Position& start, bool gtids_known) {
   gtids_known_ = gtids_known;
 }
 
-Position EventStream::safe_resume() const {
-  const XaBranch* oldest = xa_.oldest();
-  return oldest != nullptr ? oldest->before : Position{file_, settled_, gtids_};
-}
-
 Status EventStream::event(std::string_view bytes) {
   Status status = checked_event(bytes);
   if (status.ok() || status.error().code() == ErrorCode::CANCELLED) return status;
@@ -147,10 +142,10 @@ Status EventStream::dispatch(const EventHeader& header, std::string_view body, b
     case event::kHeartbeatV2:
       return heartbeat(header, body);
     case event::kIncident:
-      return incident(body);
+      return settings_.branches_only ? Status() : Status(incident(body));
     case event::kBeginLoad:
     case event::kExecuteLoad:
-      return statement_in_log("LOAD DATA");
+      return passed_over() ? Status() : Status(statement_in_log("LOAD DATA"));
     default:
       return other(header);
   }
@@ -218,7 +213,7 @@ Status EventStream::open_group(const EventHeader& header, Gtid gtid) {
   group_.server_id = header.server_id;
   if (gtid.prepared_xa) {
     group_.xa = true;
-    xa_.start({file_, settled_, gtids_});
+    xa_.start();
   }
   return {};
 }
@@ -237,6 +232,7 @@ Status EventStream::commit(const EventHeader& header) {
   if (!group_.open) return {};
   if (group_.xa) {  // ended in one phase
     group_.xa = false;
+    group_.rows = 0;  // counted as they are delivered
     SLUICE_TRY(deliver_branch(xa_.take_started()));
   }
   if (gtids_known_ && !group_.gtid.empty()) gtids_ = gtids_after(gtids_, group_.gtid);

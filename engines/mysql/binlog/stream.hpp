@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,9 +17,16 @@
 
 namespace sluice::mysql {
 
+// Gives a prepared branch that was not seen; null when the log does not hold it any more.
+using FindBranch = std::function<Result<XaBranchPtr>(const std::string& xid, const Position& until)>;
+
 struct StreamSettings {
   std::string system_time_zone = "+00:00";   // of the source, for statements that ran in SYSTEM
   std::string default_time_zone = "+00:00";  // for statements whose event names none
+  bool folds_names = false;                  // the source keeps names in lower case
+  bool pass_unknown_branches = false;        // as BinlogOptions
+  bool branches_only = false;
+  FindBranch find_branch;  // not set: none is found
 };
 
 class EventStream {
@@ -29,6 +37,7 @@ class EventStream {
   // `gtids_known`: start.gtids is the whole executed set there (an empty one only when nothing was executed).
   void start(const Position& start, bool gtids_known);
   void set_handler(BinlogHandler& handler) { handler_ = &handler; }
+  void keep(XaBranchPtr branch) { xa_.keep(std::move(branch)); }  // it is prepared at the start
 
   // One event as it came: header, body, checksum.
   Status event(std::string_view bytes);
@@ -37,7 +46,6 @@ class EventStream {
 
   bool in_transaction() const { return group_.open; }
   Position position() const { return {file_, offset_, gtids_}; }
-  Position safe_resume() const;
 
  private:
   struct Group {
@@ -77,7 +85,11 @@ class EventStream {
   Status roll_back_to(std::string_view sql);
   Status xa_prepare(const EventHeader& header, std::string_view body);
   Status xa_commit(const EventHeader& header, std::string_view sql);
-  Status deliver_branch(XaBranch branch);
+  Status xa_rollback(const EventHeader& header, std::string_view sql);
+  Result<XaBranchPtr> branch_to_commit(std::string_view sql);
+  Status end_branch(const XaBranch& branch);
+  Status deliver_branch(const XaBranch& branch);
+  bool passed_over() const { return settings_.branches_only && !group_.xa; }
   Error statement_in_log(std::string_view sql) const;
   // stream_rows.cpp: table maps and rows
   Status table_map(std::string_view body);

@@ -69,6 +69,7 @@ Error not_full(const Table& table) {
 Status EventStream::table_map(std::string_view body) {
   if (!group_.open)
     return invalid_event("a table map outside a transaction: the position is not at a transaction's border");
+  if (passed_over()) return {};
   auto table = tables_.map(body, table_id_size(event::kTableMap), format_.mariadb, *handler_);
   return table.ok() ? Status() : Status(table.error());
 }
@@ -87,6 +88,7 @@ Status EventStream::rows(const EventHeader& header, std::string_view body) {
   Status status;
   if (id != kDummyTable) {
     if (!group_.open) return invalid_event("rows outside a transaction: the position is not at a transaction's border");
+    if (passed_over()) return {};
     Table* table = tables_.find(id);
     if (table == nullptr) return invalid_event("rows of a table that was not mapped before");
     if (table->wanted) {
@@ -144,9 +146,9 @@ Status EventStream::decode_rows(Table& table, RowOp op, uint16_t flags, const ui
 
 Status EventStream::deliver_row(const Table& table, RowOp op, uint16_t flags, std::span<const ValueView> before,
                                 std::span<const ValueView> after) {
+  ++group_.rows;
   if (group_.xa) return xa_.add(table.schema, table.schema_id, op, flags, before, after);
   if (!group_.delivered) SLUICE_TRY(begin_delivery());
-  ++group_.rows;
   return handler_->on_row(table.schema, table.schema_id, op, flags, before, after);
 }
 

@@ -4,6 +4,7 @@
 #include "engines/mysql/binlog/bytes.hpp"
 #include "engines/mysql/binlog/inflate.hpp"
 #include "engines/mysql/binlog/stream.hpp"
+#include "engines/mysql/dialect/fold.hpp"
 
 namespace sluice::mysql {
 
@@ -51,7 +52,7 @@ Status EventStream::statement(const EventHeader& header, const Query& query) {
       group_.bracketed = true;
       if (statement_kind(query.sql) == StatementKind::kXaStart && !group_.xa) {
         group_.xa = true;
-        xa_.start({file_, settled_, gtids_});
+        xa_.start();
       }
       return {};
     }
@@ -71,11 +72,9 @@ Status EventStream::statement(const EventHeader& header, const Query& query) {
     case StatementKind::kXaCommit:
       return xa_commit(header, query.sql);
     case StatementKind::kXaRollback:
-      if (!group_.open) SLUICE_TRY(open_group(header, {}));
-      xa_.take(xid_from_sql(query.sql));
-      return rollback();
+      return xa_rollback(header, query.sql);
     case StatementKind::kDataChange:
-      return statement_in_log(query.sql);
+      return passed_over() ? Status() : Status(statement_in_log(query.sql));
     case StatementKind::kDdl:
       return ddl(header, query);
   }
@@ -88,7 +87,8 @@ Error EventStream::statement_in_log(std::string_view sql) const {
 }
 
 // What a transaction undid is normally not in its log. It is when the transaction could not be cut back on the source
-// (temporary tables in it), and then the rows are already with the handler.
+// (temporary tables or other engines in it): the rows are already with the handler, or in an XA branch, and the log
+// does not tell which of them the source kept.
 Status EventStream::roll_back_to(std::string_view sql) {
   std::string name = savepoint_name(sql);
   uint64_t rows_before = 0;
@@ -104,7 +104,7 @@ Status EventStream::ddl(const EventHeader& header, const Query& query) {
   if (!group_.open) SLUICE_TRY(open_group(header, {}));
   if (group_.xa) return invalid_event("DDL inside an XA transaction");
   uint8_t phase = group_.alter_phase | query.alter_phase;
-  bool applies = (phase & (kStartAlter | kRollbackAlter)) == 0;
+  bool applies = (phase & (kStartAlter | kRollbackAlter)) == 0 && !settings_.branches_only;
   if (applies) SLUICE_TRY(deliver_ddl(header, query));
   return group_.bracketed ? Status() : commit(header);
 }
@@ -112,14 +112,18 @@ Status EventStream::ddl(const EventHeader& header, const Query& query) {
 Status EventStream::deliver_ddl(const EventHeader& header, const Query& query) {
   auto collation = [this](uint32_t id) { return id == 0 ? nullptr : collations_.find(id); };
   const Collation* client = query.has_charset ? collation(query.client_charset) : nullptr;
-  if (query.has_charset && client == nullptr) {
-    return Error(ErrorCode::UNSUPPORTED,
-                 "the character set " + std::to_string(query.client_charset) + " of a statement");
+  std::string charset = client != nullptr ? client->charset : "";
+  if (query.has_charset && client == nullptr) charset = "number " + std::to_string(query.client_charset);
+  std::string_view sql = without_start_transaction(query.sql);
+  auto exact = to_utf8(charset, sql);
+  std::string text = exact.ok() ? std::move(exact).value() : to_utf8_leniently(charset, sql);
+  std::string database(query.database);
+  if (settings_.folds_names) {
+    text = fold_names(text, database, query.sql_mode);
+    database = fold_name(database);
   }
-  SLUICE_ASSIGN(std::string text, to_utf8(client == nullptr ? std::string_view() : std::string_view(client->charset),
-                                          without_start_transaction(query.sql)));
   Ddl ddl;
-  ddl.database = query.database;
+  ddl.database = database;
   ddl.sql = text;
   ddl.sql_mode = query.sql_mode;
   ddl.timestamp_us = int64_t{header.timestamp} * 1'000'000 + query.microseconds;
@@ -135,7 +139,7 @@ Status EventStream::deliver_ddl(const EventHeader& header, const Query& query) {
   ddl.foreign_key_checks = query.has_flags2 && (query.flags2 & kNoForeignKeyChecks) != 0 ? 0 : 1;
   ddl.explicit_defaults_for_timestamp = query.explicit_defaults;
   SLUICE_TRY(begin_delivery());
-  return handler_->on_ddl(ddl);
+  return exact.ok() ? handler_->on_ddl(ddl) : handler_->on_unreadable_ddl(ddl, exact.error());
 }
 
 Status EventStream::xa_prepare(const EventHeader& header, std::string_view body) {
@@ -143,24 +147,47 @@ Status EventStream::xa_prepare(const EventHeader& header, std::string_view body)
   if (!group_.open || !group_.xa) return invalid_event("XA PREPARE outside an XA transaction");
   if (prepare.one_phase) return commit(header);
   group_.xa = false;
-  xa_.prepare(std::move(prepare.xid));
-  return commit(header);  // of the group; the branch waits
+  SLUICE_TRY(commit(header));  // of the group; the branch waits
+  // The same identity again: the older one cannot be open any more.
+  if (XaBranchPtr older = xa_.take(prepare.xid)) SLUICE_TRY(end_branch(*older));
+  return handler_->on_prepared(xa_.prepare(std::move(prepare.xid), position()));
 }
+
+Status EventStream::end_branch(const XaBranch& branch) { return handler_->on_branch_end(branch, {file_, offset_, {}}); }
 
 Status EventStream::xa_commit(const EventHeader& header, std::string_view sql) {
   if (!group_.open) SLUICE_TRY(open_group(header, {}));
   if (group_.xa && one_phase(sql)) return commit(header);
-  std::string xid = xid_from_sql(sql);
-  std::optional<XaBranch> branch = xa_.take(xid);
-  if (!branch) {
-    return Error(ErrorCode::POSITION_LOST, "XA COMMIT of " + std::string(skip_comments(sql).substr(0, kShownText)) +
-                                               ", which was prepared before the position where reading began");
+  SLUICE_ASSIGN(XaBranchPtr branch, branch_to_commit(sql));
+  if (branch) {
+    SLUICE_TRY(deliver_branch(*branch));
+    SLUICE_TRY(end_branch(*branch));
   }
-  SLUICE_TRY(deliver_branch(std::move(*branch)));
   return commit(header);
 }
 
-Status EventStream::deliver_branch(XaBranch branch) {
+Result<XaBranchPtr> EventStream::branch_to_commit(std::string_view sql) {
+  std::string xid = xid_from_sql(sql);
+  XaBranchPtr branch = xa_.take(xid);
+  if (branch || settings_.pass_unknown_branches || settings_.branches_only) return branch;
+  if (settings_.find_branch) {
+    SLUICE_ASSIGN(branch, settings_.find_branch(xid, {file_, settled_, gtids_}));
+    // A reader that has to start again finds it at its handler.
+    if (branch) SLUICE_TRY(handler_->on_prepared(branch));
+  }
+  if (branch) return branch;
+  return Error(ErrorCode::POSITION_LOST, std::string(skip_comments(sql).substr(0, kShownText)) +
+                                             " was prepared before the position where reading began, and the source's "
+                                             "log no longer holds its XA PREPARE");
+}
+
+Status EventStream::xa_rollback(const EventHeader& header, std::string_view sql) {
+  if (!group_.open) SLUICE_TRY(open_group(header, {}));
+  if (XaBranchPtr branch = xa_.take(xid_from_sql(sql))) SLUICE_TRY(end_branch(*branch));
+  return rollback();
+}
+
+Status EventStream::deliver_branch(const XaBranch& branch) {
   for (const XaRow& row : branch.rows) {
     SLUICE_TRY(begin_delivery());
     size_t columns = row.schema->columns.size();

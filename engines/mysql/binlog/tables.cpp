@@ -334,6 +334,25 @@ TableSchema with_hash_columns(const TableMap& map, const TableSchema& defined) {
 }
 }  // namespace
 
+// MariaDB logs UUID and INET as BINARY(16) and BINARY(4), in bytes that nobody else understands.
+Status Tables::tell_binaries(TableSchema* logged, const TableSchema* known) {
+  for (Column& column : logged->columns) {
+    if (column.type != ColumnType::kBinary || (column.length != 16 && column.length != 4)) continue;
+    int index = known == nullptr ? -1 : known->column_index(column.name);
+    if (index >= 0 && known->columns[static_cast<size_t>(index)].type == ColumnType::kBinary) continue;
+    auto type = source_.type_of({logged->database, logged->name}, column.name);
+    bool fits = type == ColumnType::kBinary || (type == ColumnType::kInet4) == (column.length == 4);
+    if (!type || !fits) {
+      return Error(ErrorCode::SCHEMA_MISMATCH,
+                   "column " + column.name + " may be BINARY(" + std::to_string(column.length) +
+                       "), UUID or INET: the log does not tell, and the catalog's definition is newer than the log",
+                   logged->qualified_name());
+    }
+    column.type = *type;
+  }
+  return {};
+}
+
 Result<SchemaPtr> Tables::resolve(const TableMap& map, bool mariadb) {
   std::string name = map.database + "." + map.table;
   for (const MapColumn& column : map.columns) {
@@ -349,15 +368,19 @@ Result<SchemaPtr> Tables::resolve(const TableMap& map, bool mariadb) {
   }
   if (map.full()) {
     SLUICE_ASSIGN(TableSchema logged, describe(map));
-    if (!defined.ok() || *defined == nullptr) return shared(std::move(logged));
-    if (mismatch(map, **defined, collations_).empty() && same_definition(logged, **defined))
-      return shared(TableSchema(**defined));
-    add_from_catalog(&logged, **defined);
+    const TableSchema* known = defined.ok() ? defined->get() : nullptr;
+    if (known != nullptr && mismatch(map, *known, collations_).empty() && same_definition(logged, *known))
+      return shared(TableSchema(*known));
+    if (known != nullptr) add_from_catalog(&logged, *known);
+    if (mariadb) SLUICE_TRY(tell_binaries(&logged, known));
     return shared(std::move(logged));
   }
   if (!defined.ok() || *defined == nullptr) {
-    return Error(ErrorCode::SCHEMA_MISMATCH,
-                 "no definition of the table is known, and the log has none (binlog_row_metadata is not FULL)", name);
+    return Error(
+        ErrorCode::SCHEMA_MISMATCH,
+        "what the table was like at this place of the log is not known any more, and the log does not tell: SET GLOBAL "
+        "binlog_row_metadata=FULL on the source avoids this",
+        name);
   }
   TableSchema schema = with_hash_columns(map, **defined);
   std::string difference = mismatch(map, schema, collations_);

@@ -40,6 +40,7 @@ class Tables {
  private:
   Result<SchemaPtr> resolve(const TableMap& map, bool mariadb);
   Result<TableSchema> describe(const TableMap& map);
+  Status tell_binaries(TableSchema* logged, const TableSchema* known);
   static Status describe_rows(const TableMap& map, SchemaPtr schema, Table* table);
   SchemaPtr shared(TableSchema schema);
 

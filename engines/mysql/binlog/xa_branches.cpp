@@ -1,13 +1,9 @@
 #include "engines/mysql/binlog/xa_branches.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace sluice::mysql {
-
-void XaBranches::start(Position before) {
-  take_started();
-  started_.before = std::move(before);
-}
 
 Status XaBranches::add(const SchemaPtr& schema, uint64_t schema_id, RowOp op, uint16_t flags,
                        std::span<const ValueView> before, std::span<const ValueView> after) {
@@ -26,10 +22,11 @@ Status XaBranches::add(const SchemaPtr& schema, uint64_t schema_id, RowOp op, ui
   return {};
 }
 
-void XaBranches::prepare(std::string xid) {
-  take(xid);  // the same identity again: the older one cannot be open any more
+XaBranchPtr XaBranches::prepare(std::string xid, Position prepared) {
   started_.xid = std::move(xid);
-  prepared_.push_back(std::exchange(started_, {}));
+  started_.prepared = std::move(prepared);
+  prepared_.push_back(std::make_shared<const XaBranch>(std::exchange(started_, {})));
+  return prepared_.back();
 }
 
 XaBranch XaBranches::take_started() {
@@ -37,12 +34,17 @@ XaBranch XaBranches::take_started() {
   return std::exchange(started_, {});
 }
 
-std::optional<XaBranch> XaBranches::take(std::string_view xid) {
-  auto found = std::find_if(prepared_.begin(), prepared_.end(), [&](const XaBranch& b) { return b.xid == xid; });
-  if (found == prepared_.end()) return std::nullopt;
-  XaBranch branch = std::move(*found);
+void XaBranches::keep(XaBranchPtr branch) {
+  bytes_ += branch->bytes;
+  prepared_.push_back(std::move(branch));
+}
+
+XaBranchPtr XaBranches::take(std::string_view xid) {
+  auto found = std::find_if(prepared_.begin(), prepared_.end(), [&](const auto& branch) { return branch->xid == xid; });
+  if (found == prepared_.end()) return nullptr;
+  XaBranchPtr branch = std::move(*found);
   prepared_.erase(found);
-  bytes_ -= branch.bytes;
+  bytes_ -= branch->bytes;
   return branch;
 }
 

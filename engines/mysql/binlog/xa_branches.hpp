@@ -4,7 +4,7 @@
 
 #include <cstdint>
 #include <list>
-#include <optional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,28 +26,29 @@ struct XaRow {
 
 struct XaBranch {
   std::string xid;
-  Position before;  // end of the group before its first event
-  std::vector<XaRow> rows;
+  Position prepared;        // end of its XA PREPARE: no other branch of the log has the same
+  std::vector<XaRow> rows;  // those that are wanted
   size_t bytes = 0;
 };
+using XaBranchPtr = std::shared_ptr<const XaBranch>;
 
 class XaBranches {
  public:
   static constexpr size_t kMaxBytes = 64 << 20;
 
-  void start(Position before);
+  void start() { take_started(); }
   // UNSUPPORTED when all branches together would pass the bound.
   Status add(const SchemaPtr& schema, uint64_t schema_id, RowOp op, uint16_t flags, std::span<const ValueView> before,
              std::span<const ValueView> after);
-  void prepare(std::string xid);  // the started branch waits for its end
-  XaBranch take_started();        // it ends in one phase, or is dropped
-  // The prepared branch; nothing when it was not seen.
-  std::optional<XaBranch> take(std::string_view xid);
-  const XaBranch* oldest() const { return prepared_.empty() ? nullptr : &prepared_.front(); }
+  XaBranchPtr prepare(std::string xid, Position prepared);  // the started branch waits for its end
+  XaBranch take_started();                                  // it ends in one phase, or is dropped
+  void keep(XaBranchPtr branch);                            // prepared before reading began
+  // The prepared branch; null when it was not seen.
+  XaBranchPtr take(std::string_view xid);
 
  private:
   XaBranch started_;
-  std::list<XaBranch> prepared_;  // in the order of the log
+  std::list<XaBranchPtr> prepared_;  // in the order of the log
   size_t bytes_ = 0;
 };
 

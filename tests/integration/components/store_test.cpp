@@ -3,7 +3,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
+#include <functional>
 #include <random>
 #include <thread>
 
@@ -168,6 +170,101 @@ TEST(StoreComponent, RetriesAndTellsWhy) {
   running.join();
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.error().code(), ErrorCode::SOURCE_DIVERGED) << result.error().to_string();
+}
+
+// Runs in this process until it is stopped, at the latest by its end.
+class RunningStore {
+ public:
+  RunningStore(const cluster::v1::ComponentBoot& boot, std::function<Status(ComponentContext&)> run) {
+    component.boot_mutable() = boot;
+    thread_ = std::thread([this, run = std::move(run)] { result_ = run(component); });
+  }
+  ~RunningStore() { (void)stop(); }
+  Status stop() {
+    component.desire([](auto& desired) { desired.set_stop(true); });
+    if (thread_.joinable()) thread_.join();
+    return result_;
+  }
+  bool wait(cluster::v1::ComponentState state, const std::string& code) {
+    return component.wait_status(
+        [&](const ComponentStatus& status) { return status.state() == state && status.error().code() == code; }, 30s);
+  }
+  FakeComponent component;
+
+ private:
+  Status result_;
+  std::thread thread_;
+};
+
+// Nearly no room: what is there is served, and goes when its reader has it; then capture goes on.
+TEST(StoreComponent, ADiskThatIsNearlyFullIsDrained) {
+  MariaDbServer server;
+  TempDir folder("sluice-store");
+  server.sql("CREATE DATABASE app; CREATE TABLE app.t (id INT AUTO_INCREMENT PRIMARY KEY, v LONGBLOB)");
+  std::atomic<uint64_t> free_bytes{1ULL << 40};
+  auto boot = boot_of(server.endpoint(), folder.path());
+  auto run = [&](ComponentContext& context) {
+    return run_store_on(context, [&](const std::string&) { return Result<uint64_t>(free_bytes); });
+  };
+  Position start, held;
+  {
+    RunningStore store(boot, run);
+    ASSERT_TRUE(store.wait(cluster::v1::RUNNING, ""));
+    start = net::from_proto(store.component.status().store().start());
+    server.sql("INSERT INTO app.t (v) SELECT RANDOM_BYTES(1024) FROM app.seq_1_to_20000");
+    held = source_end(server);
+    ASSERT_TRUE(store.component.wait_status(
+        [&](const ComponentStatus& now) { return net::from_proto(now.store().end()) == held; }, 30s));
+    free_bytes = 100 << 20;
+    ASSERT_TRUE(store.wait(cluster::v1::RETRYING, "DISK_FULL"));
+    EXPECT_TRUE(store.stop().ok());
+  }
+  // The same at a start; nothing is captured.
+  RunningStore store(boot, run);
+  ASSERT_TRUE(store.wait(cluster::v1::RETRYING, "DISK_FULL"));
+  server.sql("INSERT INTO app.t (v) VALUES ('later')");
+  auto client = LogClient::open(reader_of(store.component.status().store().address(), start));
+  ASSERT_TRUE(client.ok()) << client.error().to_string();
+  Seen seen;
+  auto status = seen.read_to(**client, held);
+  ASSERT_TRUE(status.ok()) << status.error().to_string();
+  EXPECT_EQ(seen.rows, 20000U);
+  EXPECT_FALSE(seen.read_to(**client, source_end(server), 2s).ok());
+  // What the reader has is removed from the disk, young as it is.
+  EXPECT_TRUE(
+      store.component.wait_status([&](const ComponentStatus& now) { return now.store().bytes() < (4 << 20); }, 30s));
+  free_bytes = 1ULL << 40;
+  EXPECT_TRUE(store.wait(cluster::v1::RUNNING, ""));
+  status = seen.read_to(**client, source_end(server));
+  EXPECT_TRUE(status.ok()) << status.error().to_string();
+  EXPECT_EQ(seen.rows, 20001U);
+  EXPECT_TRUE(store.stop().ok());
+}
+
+// A source that sends its log and answers nothing else is no healthy one: nobody knows how old what is read is.
+TEST(StoreComponent, TellsWhyTheSourceIsNotAsked) {
+  MariaDbServer server;
+  TempDir folder("sluice-store");
+  server.sql("CREATE DATABASE app; CREATE USER r@'%' IDENTIFIED BY 'r'; GRANT ALL ON *.* TO r@'%'");
+  RunningStore store(boot_of(server.endpoint("r", "r"), folder.path()), run_store);
+  ASSERT_TRUE(store.component.wait_status(
+      [](const ComponentStatus& status) {
+        return status.state() == cluster::v1::RUNNING && status.store().source_asked_us() > 0;
+      },
+      30s));
+  // The dump goes on; only new connections are refused.
+  server.sql("ALTER USER r@'%' ACCOUNT LOCK");
+  for (auto& row :
+       server.query("SELECT id FROM information_schema.processlist WHERE user = 'r' AND command <> 'Binlog Dump'"))
+    server.try_sql("KILL " + *row[0]);
+  EXPECT_TRUE(store.component.wait_status(
+      [](const ComponentStatus& status) {
+        return status.state() == cluster::v1::RETRYING && !status.error().code().empty();
+      },
+      30s));
+  server.sql("ALTER USER r@'%' ACCOUNT UNLOCK");
+  EXPECT_TRUE(store.wait(cluster::v1::RUNNING, ""));
+  EXPECT_TRUE(store.stop().ok());
 }
 
 TEST(StoreComponent, AWrongPasswordIsATypedEnd) {

@@ -67,6 +67,8 @@ class CatalogSource : public SchemaSource {
 class NoSource : public SchemaSource {
  public:
   Result<SchemaPtr> table(const TableName&) override { return Error(ErrorCode::NOT_FOUND, "nothing is known"); }
+  std::optional<ColumnType> type_of(const TableName&, const std::string&) override { return type; }
+  std::optional<ColumnType> type = ColumnType::kBinary;
 };
 
 // Writes down what it is told, and stops the reader when `until` is reached.
@@ -129,8 +131,7 @@ class Recorder : public BinlogHandler {
   std::vector<std::string> notes, gtids, zones;
   std::map<std::string, std::map<std::string, int>> tables;
   std::map<std::string, SchemaPtr> schemas;
-  Position last, safe;
-  const BinlogReader* reader = nullptr;
+  Position last;
   bool noting_rows = true;
   uint64_t rows = 0;
   int idle = 0;
@@ -144,7 +145,6 @@ class Recorder : public BinlogHandler {
     EXPECT_TRUE(last.empty() || compare_in_log(last, position) <= 0)
         << last.to_string() << " then " << position.to_string();
     last = position;
-    safe = reader->safe_resume();
     if (compare_in_log(last, until_) >= 0) return Error(ErrorCode::CANCELLED, "reached");
     return {};
   }
@@ -162,9 +162,7 @@ inline BinlogOptions options() {
 
 inline Status read_with(const Endpoint& endpoint, const Position& from, SchemaSource& source, Recorder& recorder) {
   SLUICE_ASSIGN(auto reader, BinlogReader::open(endpoint, from, options(), source));
-  recorder.reader = reader.get();
   Status status = reader->read(recorder);
-  recorder.reader = nullptr;
   if (status.error().code() == ErrorCode::CANCELLED && status.error().cause() == "reached") return {};
   return status;
 }

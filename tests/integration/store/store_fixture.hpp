@@ -123,6 +123,7 @@ struct Seen {
   uint64_t bytes = 0;
   std::vector<std::string> ddl;
   std::vector<std::string> tables;  // of each rows record
+  SchemaPtr schema;                 // of the last one
   Position position;
   bool open = false;
   uint64_t open_rows = 0;
@@ -142,6 +143,7 @@ struct Seen {
         auto schema = client.schema(one->schema_id);
         if (!schema) return Error(ErrorCode::CORRUPTED, "a definition was not sent");
         tables.push_back(schema->qualified_name());
+        this->schema = schema;
         std::vector<ValueView> values(schema->columns.size());
         SLUICE_TRY(one->for_each([&](RowView before, RowView after) -> Status {
           if (one->op != RowOp::kInsert) SLUICE_TRY(before.decode(*schema, values));
@@ -215,6 +217,14 @@ class Writers {
 inline Position source_end(MariaDbServer& server) {
   auto rows = server.query("SHOW MASTER STATUS");
   return {*rows.at(0).at(0), std::stoull(*rows.at(0).at(1)), server.query_value("SELECT @@gtid_binlog_pos")};
+}
+
+// Files that a reader was just sent from go a moment later.
+inline void purge_before(MariaDbServer& server, const std::string& file) {
+  ASSERT_TRUE(wait_until([&] {
+    server.try_sql("PURGE BINARY LOGS TO '" + file + "'");
+    return server.query("SHOW BINARY LOGS").at(0).at(0) == file;
+  }));
 }
 
 }  // namespace sluice::store::test
