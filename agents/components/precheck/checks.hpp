@@ -40,6 +40,8 @@ class Facts {
   TableMapping mapping;
   std::unique_ptr<mysql::Connection> source, target;
 
+  bool has_step(std::string_view name) const;  // as the project's steps are named
+
   Result<const std::vector<mysql::TableInfo>*> tables();      // in scope on the source, views included
   Result<const std::map<TableName, TableSchema>*> schemas();  // of the tables among them
   Result<const std::vector<std::string>*> databases();        // in scope on the source
@@ -65,7 +67,9 @@ struct Check {
 };
 extern const std::vector<Check> kServerChecks;  // versions and settings
 extern const std::vector<Check> kPrivilegeChecks;
-extern const std::vector<Check> kTableChecks;  // objects in scope
+extern const std::vector<Check> kTableChecks;       // objects in scope
+extern const std::vector<Check> kDefinitionChecks;  // what the target could not take
+extern const std::vector<Check> kTargetChecks;      // what stands in the objects' place
 
 // A few of many names: "a.b, c.d and 7 more".
 std::string some_of(const std::vector<std::string>& names);

@@ -28,7 +28,9 @@ const char* level_name(Level level) {
   return "";
 }
 
-std::array<const std::vector<Check>*, 3> all_checks() { return {&kPrivilegeChecks, &kServerChecks, &kTableChecks}; }
+std::array<const std::vector<Check>*, 5> all_checks() {
+  return {&kPrivilegeChecks, &kServerChecks, &kTableChecks, &kDefinitionChecks, &kTargetChecks};
+}
 
 class Run {
  public:
@@ -109,6 +111,10 @@ class Run {
 };
 
 }  // namespace
+
+bool Facts::has_step(std::string_view name) const {
+  return std::find(spec.steps().begin(), spec.steps().end(), name) != spec.steps().end();
+}
 
 Result<const std::vector<mysql::TableInfo>*> Facts::tables() {
   if (!tables_) {

@@ -1,9 +1,8 @@
-// The objects in scope, and what stands in their place on the target.
+// The objects in scope.
 #include <algorithm>
 
 #include "agents/components/precheck/checks.hpp"
 #include "engines/mysql/sql_text.hpp"
-#include "sinks/database/bookkeeping.hpp"
 
 namespace sluice::agents::precheck {
 namespace {
@@ -16,36 +15,29 @@ std::string lower(std::string text) {
 
 bool is_table(const mysql::TableInfo& info) { return info.type != "VIEW" && info.type != "SEQUENCE"; }
 
-// Target names that this project has recorded: they are its own, with or without rows.
-Result<std::set<TableName>> recorded(Facts& facts) {
-  std::set<TableName> names;
-  SLUICE_ASSIGN(auto found,
-                facts.target->query("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = " +
-                                    mysql::quoted(facts.mapping.meta_database()) + " AND TABLE_NAME = 'table_state'"));
-  if (found.rows.empty()) return names;
-  SLUICE_ASSIGN(auto rows, database::read_tables(*facts.target, {facts.spec.project_id(), facts.spec.component_id(),
-                                                                 facts.spec.epoch(), facts.mapping.meta_database()}));
-  for (const database::TableRow& row : rows) names.insert(row.target);
-  return names;
-}
-
-Result<Outcome> target_empty(Facts& facts) {
-  if (facts.spec.allow_not_empty() || facts.spec.truncate_target()) return passed("rows on the target are allowed");
-  SLUICE_ASSIGN(const auto ours, recorded(facts));
-  SLUICE_ASSIGN(const auto* existing, facts.existing());
+// A pattern that names nothing is a slip of the pen, unless it is a wildcard for tables that are still to come.
+Result<Outcome> scope(Facts& facts) {
   SLUICE_ASSIGN(const auto* tables, facts.tables());
-  if (!ours.empty()) return passed("the target holds what this project has written");
-  std::vector<std::string> found;
-  for (const mysql::TableInfo& info : *tables) {
-    TableName target = facts.mapping.target_of(info.name.database, info.name.table);
-    SLUICE_ASSIGN(const TableName key, facts.folded(target));
-    auto at = existing->find(key);
-    if (at == existing->end() || at->second == "SEQUENCE") continue;
-    found.push_back(target.to_string());
+  std::vector<std::string> named, wild;
+  for (const std::string& text : facts.mapping.include_patterns()) {
+    SLUICE_ASSIGN(const TableName pattern, parse_table_pattern(text));
+    const bool found = std::any_of(tables->begin(), tables->end(), [&](const mysql::TableInfo& info) {
+      return matches_pattern(pattern.database, info.name.database) && matches_pattern(pattern.table, info.name.table);
+    });
+    if (found) continue;
+    (text.find_first_of("*?") == std::string::npos ? named : wild).push_back(text);
   }
-  if (found.empty()) return passed();
-  return failed(ErrorCode::TARGET_NOT_EMPTY, "these tables exist already on the target: " + some_of(found),
-                "Drop them, or use --truncate-target or --allow-not-empty", found.front());
+  const bool follows = facts.has_step("INCR_TRANSFER");
+  if (!follows) named.insert(named.end(), wild.begin(), wild.end());
+  const std::string cure = "Look at the names (their case counts), at --exclude and at the user's privileges";
+  if (!named.empty())
+    return failed(ErrorCode::NOT_FOUND, "these patterns match nothing on the source: " + some_of(named), cure,
+                  named.front());
+  if (tables->empty())
+    return failed(ErrorCode::NOT_FOUND, "no table, view or sequence is in the project's scope", cure,
+                  wild.empty() ? std::string() : wild.front());
+  if (!wild.empty()) return warning("these patterns match nothing on the source yet: " + some_of(wild), cure);
+  return passed();
 }
 
 Result<Outcome> tables_supported(Facts& facts) {
@@ -69,10 +61,12 @@ Result<Outcome> tables_transactional(Facts& facts) {
   SLUICE_ASSIGN(const auto* schemas, facts.schemas());
   std::vector<std::string> keyed, keyless;
   for (const mysql::TableInfo& info : *tables) {
-    if (!is_table(info) || info.transactional()) continue;
+    if (!is_table(info)) continue;
     auto schema = schemas->find(info.name);
-    bool has_key = schema != schemas->end() && schema->second.row_key() != nullptr;
-    (has_key ? keyed : keyless).push_back(info.name.to_string() + " (" + info.engine + ")");
+    const bool has_key = schema != schemas->end() && schema->second.row_key() != nullptr;
+    // Only InnoDB's snapshots are tied to a position of the log.
+    if (!has_key && lower(info.engine) != "innodb") keyless.push_back(info.name.to_string() + " (" + info.engine + ")");
+    if (has_key && !info.transactional()) keyed.push_back(info.name.to_string() + " (" + info.engine + ")");
   }
   const std::string cure = "ALTER TABLE … ENGINE=InnoDB on the source";
   if (!keyless.empty())
@@ -228,7 +222,7 @@ Result<Outcome> target_charsets(Facts& facts) {
 }  // namespace
 
 const std::vector<Check> kTableChecks = {
-    {"TARGET_EMPTY", target_empty, true, true},
+    {"SCOPE", scope, true, false},
     {"TABLES_SUPPORTED", tables_supported, true, false},
     {"TABLES_TRANSACTIONAL", tables_transactional, true, false},
     {"TABLES_WITHOUT_KEY", tables_without_key, true, false},
