@@ -103,7 +103,7 @@ struct project_state {
         log::info(
             kArea, "status",
             {{"project", next.id()}, {"name", next.spec().name()}, {"from", project.status()}, {"to", next.status()}});
-      bool again = project.verified() && !next.verified();
+      const bool again = (project.verified() && !next.verified()) || project.verify_round() != next.verify_round();
       project = next;
       if (again) detail.forget_verification();
       publish(true);

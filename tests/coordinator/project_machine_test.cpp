@@ -222,6 +222,7 @@ TEST_F(ProjectMachineTest, TablesAreCopiedAgainAndGetTheirForeignKeys) {
   status("incr").mutable_incr_sync()->clear_needs_copy();
   window_closes();
   EXPECT_TRUE(has("struct.fk.2"));
+  EXPECT_EQ(find("struct.fk.2")->spec.tables_size(), 0) << "the first time all tables get theirs";
   finish("struct.fk.2");
   EXPECT_TRUE(desired("incr").follow_strictly());
   // A table enters later: copied while Incr-Sync follows, then its foreign keys.
@@ -236,9 +237,41 @@ TEST_F(ProjectMachineTest, TablesAreCopiedAgainAndGetTheirForeignKeys) {
   status("incr").mutable_incr_sync()->clear_needs_copy();
   step();
   EXPECT_TRUE(has("struct.fk.3"));
+  ASSERT_EQ(find("struct.fk.3")->spec.tables_size(), 1);
+  EXPECT_EQ(find("struct.fk.3")->spec.tables(0), "a.v") << "the others have theirs, as the log has changed them";
   EXPECT_FALSE(desired("incr").follow_strictly());
   finish("struct.fk.3");
   EXPECT_TRUE(desired("incr").follow_strictly());
+}
+
+TEST_F(ProjectMachineTest, ACopyVoidsWhatWasComparedBefore) {
+  begin(spec(true, true, true, true, "FOLLOW"));
+  up_to_following();
+  finish("checker");
+  status("incr").mutable_incr_sync()->add_needs_copy("`a`.`#1`#2");
+  step();
+  EXPECT_EQ(state_.verification(), "");
+  EXPECT_EQ(find("full.r1")->spec.tables(0), "`a`.`#1`");
+  full_finishes(900, "full.r1");
+  status("incr").mutable_incr_sync()->clear_needs_copy();
+  window_closes();
+  EXPECT_FALSE(has("checker.1")) << "not before its keys are there";
+  finish("struct.fk.1");
+  finish("checker.1");
+  EXPECT_EQ(state_.verification(), "EQUAL");
+}
+
+// While it drains the source goes on: what is not compared is said.
+TEST_F(ProjectMachineTest, ACopyAtTheDrainIsUnsettled) {
+  begin(spec(true, true, true, true, "FOLLOW"));
+  up_to_following();
+  finish("checker");
+  command(finish_project(state_, now_));
+  EXPECT_TRUE(desired("incr").drain());
+  status("incr").mutable_incr_sync()->add_needs_copy("a.t#2");
+  step();
+  EXPECT_EQ(state_.verification(), "UNSETTLED");
+  EXPECT_EQ(state_.unsettled(), 1u);
 }
 
 TEST_F(ProjectMachineTest, HoldsGoFromCheckerToIncrSyncAndBackAndSurviveARestart) {
