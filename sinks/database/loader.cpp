@@ -14,7 +14,8 @@ namespace sluice::database {
 namespace {
 
 constexpr uint32_t kDuplicateKey = 1062;
-constexpr size_t kConflictsKept = 100;
+constexpr size_t kConflictsShown = 100, kConflictsOfTransaction = 1000;
+constexpr uint32_t kConflictSlots = 16;
 constexpr std::chrono::milliseconds kBudgetPatience{100};
 
 // Whole rows as text. For INSERT, `starts` holds where each row begins, so that one row can be sent again alone.
@@ -167,10 +168,13 @@ class Writer {
   }
 
   Status one_transaction() {
-    rows_ = bytes_ = 0;
+    rows_ = bytes_ = duplicates_ = 0;
+    conflicts_.clear();
     SLUICE_TRY(lease_.check());
     SLUICE_TRY(target_.exec("START TRANSACTION"));
     SLUICE_TRY(limits_.use_load_data ? load() : insert());
+    SLUICE_TRY(record_conflicts(target_, owner_, static_cast<uint32_t>(row_.number % kConflictSlots), conflicts_,
+                                duplicates_, duplicates_));
     row_.rows = rows_;
     row_.bytes = bytes_;
     SLUICE_ASSIGN(const auto chunk, target_.exec(chunk_sql(owner_, row_)));
@@ -182,6 +186,7 @@ class Writer {
     ++result_.transactions;
     result_.rows += rows_;
     result_.bytes += bytes_;
+    result_.duplicates += duplicates_;
     if (limits_.committed) limits_.committed(rows_, bytes_);
     return {};
   }
@@ -284,8 +289,10 @@ class Writer {
   }
 
   void add_conflict(std::string text) {
-    ++result_.duplicates;
-    if (result_.conflicts.size() < kConflictsKept) result_.conflicts.push_back(std::move(text));
+    ++duplicates_;
+    if (result_.conflicts.size() < kConflictsShown) result_.conflicts.push_back(text);
+    if (conflicts_.size() < kConflictsOfTransaction)
+      conflicts_.push_back({row_.table, {}, "COPY", ConflictPolicy::kSkip, {}, std::move(text)});
   }
 
   std::string where() const { return "chunk " + std::to_string(row_.number); }
@@ -298,7 +305,8 @@ class Writer {
   const LoadLimits& limits_;
   PieceQueue& queue_;
   std::optional<Piece> piece_;
-  uint64_t rows_ = 0, bytes_ = 0;  // of the present transaction
+  uint64_t rows_ = 0, bytes_ = 0, duplicates_ = 0;  // of the present transaction
+  std::vector<ConflictRow> conflicts_;              // the first of its duplicates
   bool ended_ = false;
   LoadResult result_;
 };

@@ -79,7 +79,7 @@ struct LoadLimits {
 struct LoadResult {
   uint64_t rows = 0;        // read from the source
   uint64_t bytes = 0;       // of text sent
-  uint64_t duplicates = 0;  // rows kept as they were on the target (kKeep)
+  uint64_t duplicates = 0;  // rows kept as they were on the target (kKeep); recorded as conflicts
   uint64_t transactions = 0;
   std::vector<std::string> conflicts;  // the first of them, in the server's words
 };

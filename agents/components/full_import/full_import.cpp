@@ -98,18 +98,42 @@ Status take_the_target(const ImportSettings& settings) {
   return database::take_over(settings.target, settings.owner);
 }
 
-void note(const ImportOutcome& outcome, ImportProgress& progress) {
-  const TableName& table = outcome.job->source;
-  if (outcome.needs_copy) progress.set_state(table, "NEEDS_COPY", false);
-  if (outcome.closed) progress.set_state(table, "COPIED", true);
-  if (outcome.error) progress.set_state(table, "FAILED", false);
-  if (outcome.duplicates > 0) {
-    const std::string text = table.to_string() + ": " + std::to_string(outcome.duplicates) +
-                             " rows exist already on the target and were kept";
-    progress.warn(outcome.conflicts.empty() ? text : text + ", the first: " + outcome.conflicts.front());
+// Rows that exist already on the target and were kept, by table: one warning for each when its copy ends. Each row is
+// a conflict in the bookkeeping.
+class KeptRows {
+ public:
+  void add(const ImportOutcome& outcome) {
+    if (outcome.duplicates == 0) return;
+    Kept& kept = tables_[outcome.job->source];
+    kept.rows += outcome.duplicates;
+    if (kept.first.empty() && !outcome.conflicts.empty()) kept.first = outcome.conflicts.front();
     for (const auto& conflict : outcome.conflicts)
-      log::warn(kLog, "row kept", {{"table", table.to_string()}, {"conflict", conflict}});
+      log::warn(kLog, "row kept", {{"table", outcome.job->source.to_string()}, {"conflict", conflict}});
   }
+  std::optional<std::string> warning_of(const TableName& table) const {
+    const auto found = tables_.find(table);
+    if (found == tables_.end()) return std::nullopt;
+    return table.to_string() + ": " + std::to_string(found->second.rows) +
+           " rows exist already on the target and were kept (conflicts in the bookkeeping); the first: " +
+           found->second.first;
+  }
+
+ private:
+  struct Kept {
+    uint64_t rows = 0;
+    std::string first;
+  };
+  std::map<TableName, Kept> tables_;
+};
+
+void note(const ImportOutcome& outcome, ImportProgress& progress, KeptRows& kept) {
+  const TableName& table = outcome.job->source;
+  kept.add(outcome);
+  if (outcome.needs_copy) progress.set_state(table, "NEEDS_COPY", false);
+  if (outcome.error) progress.set_state(table, "FAILED", false);
+  if (!outcome.closed) return;
+  progress.set_state(table, "COPIED", true);
+  if (const auto text = kept.warning_of(table)) progress.warn(*text);
 }
 
 uint64_t throttle_of(const ComponentContext& context) {
@@ -130,7 +154,8 @@ Status run(ComponentContext& context) {
   ImportRun actors{plan};
   actors.workers = settings.workers;
   actors.make_worker = [&] { return std::make_unique<ImportWorker>(settings, shared); };
-  actors.on_outcome = [&](const ImportOutcome& outcome) { note(outcome, shared.progress); };
+  KeptRows kept;
+  actors.on_outcome = [&](const ImportOutcome& outcome) { note(outcome, shared.progress, kept); };
   actors.tick = [&] {
     shared.throttle.set_rate(throttle_of(context));
     shared.progress.publish(context);

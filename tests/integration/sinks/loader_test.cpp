@@ -238,6 +238,12 @@ TEST_F(Loader, ADuplicateIsReplacedOrKept) {
     ASSERT_OK(kept);
     EXPECT_EQ(kept->duplicates, 2U);
     EXPECT_EQ(kept->conflicts.size(), 2U);
+    auto recorded = read_conflicts(*target_, owner_);
+    ASSERT_OK(recorded);
+    ASSERT_EQ(recorded->size(), use_load_data ? 2U : 4U);
+    EXPECT_EQ(recorded->back().kind, "COPY");
+    EXPECT_NE(recorded->back().cause.find("Duplicate entry"), std::string::npos) << recorded->back().cause;
+    EXPECT_EQ(read_conflict_totals(*target_, owner_)->skipped, recorded->size());
     EXPECT_EQ(target_server().query_value("SELECT GROUP_CONCAT(id, t ORDER BY id) FROM d.dup"), "2old,3new,7old");
     target_server().sql(old);
     chunk.number += 2;
