@@ -83,10 +83,14 @@ struct TableRow {
   double seconds = 0;
   std::string definition;  // TableSchema::encode() of the source at A
   std::string table_id;    // the source server's id of the table at A: shows TRUNCATE and RENAME; may be empty
+  // The source's text at A, from which the target's table was created (mysql::without_counter): it tells what a schema
+  // does not hold, as defaults, checks, kinds of indexes. Empty: the table on the target is not ours to change.
+  std::string created_from;
 };
 Result<std::vector<TableRow>> read_tables(mysql::Connection&, const Owner&);
 Result<std::optional<TableRow>> read_table_row(mysql::Connection&, const Owner&, const TableName& source);
-Status write_table(mysql::Connection&, const Owner&, const TableRow&);  // insert or replace, under the fence
+Status write_table(mysql::Connection&, const Owner&, const TableRow&);           // insert or replace, under the fence
+Status forget_table(mysql::Connection&, const Owner&, const TableName& source);  // the log has dropped it
 
 struct ChunkRow {
   TableName table;  // source

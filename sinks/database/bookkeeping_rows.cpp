@@ -53,6 +53,7 @@ Result<TableRow> table_row(const std::vector<std::optional<std::string>>& cells)
   row.seconds = std::strtod(sql::text_of(cells[11]).c_str(), nullptr);
   row.definition = sql::text_of(cells[12]);
   row.table_id = sql::text_of(cells[13]);
+  row.created_from = sql::text_of(cells[14]);
   return row;
 }
 
@@ -60,7 +61,7 @@ Result<std::vector<TableRow>> select_tables(mysql::Connection& connection, const
                                             const std::string& where) {
   SLUICE_ASSIGN(auto found, connection.query("SELECT source_database, source_table, target_database, target_table, "
                                              "state, round, window_start, window_end, keyless, row_count, byte_count, "
-                                             "seconds, definition, table_id FROM " +
+                                             "seconds, definition, table_id, created_from FROM " +
                                              sql::table(owner, "table_state") + where));
   std::vector<TableRow> rows;
   for (const auto& cells : found.rows) {
@@ -104,7 +105,7 @@ Status write_table(mysql::Connection& connection, const Owner& owner, const Tabl
   std::string statement =
       "INSERT INTO " + sql::table(owner, "table_state") +
       " (project, source_database, source_table, target_database, target_table, state, round, window_start, "
-      "window_end, keyless, row_count, byte_count, seconds, definition, table_id) SELECT project";
+      "window_end, keyless, row_count, byte_count, seconds, definition, table_id, created_from) SELECT project";
   for (const std::string_view text : {std::string_view(row.source.database), std::string_view(row.source.table),
                                       std::string_view(row.target.database), std::string_view(row.target.table),
                                       kTableStates[static_cast<size_t>(row.state)]}) {
@@ -113,16 +114,24 @@ Status write_table(mysql::Connection& connection, const Owner& owner, const Tabl
   statement += ", " + std::to_string(row.round) + ", " + sql::position(row.window_start) + ", " +
                sql::position(row.window_end) + (row.keyless ? ", 1, " : ", 0, ") + std::to_string(row.rows) + ", " +
                std::to_string(row.bytes) + ", " + real(row.seconds) + ", " + mysql::quoted(row.definition) + ", " +
-               mysql::quoted(row.table_id);
+               mysql::quoted(row.table_id) + ", " + mysql::quoted(row.created_from);
   statement += sql::from_own_fence(owner) + " ON DUPLICATE KEY UPDATE ";
   bool first = true;
-  for (const std::string_view name : {"target_database", "target_table", "state", "round", "window_start", "window_end",
-                                      "keyless", "row_count", "byte_count", "seconds", "definition", "table_id"}) {
+  for (const std::string_view name :
+       {"target_database", "target_table", "state", "round", "window_start", "window_end", "keyless", "row_count",
+        "byte_count", "seconds", "definition", "table_id", "created_from"}) {
     if (!first) statement += ", ";
     first = false;
     statement += std::string(name) + " = VALUES(" + std::string(name) + ")";
   }
   return exec_fenced(connection, owner, statement);
+}
+
+Status forget_table(mysql::Connection& connection, const Owner& owner, const TableName& source) {
+  SLUICE_ASSIGN(auto fence, connection.query("SELECT epoch" + sql::from_own_fence(owner)));
+  if (fence.rows.empty()) return sql::stale_epoch(owner);
+  SLUICE_TRY(connection.exec("DELETE FROM " + sql::table(owner, "table_state") + where_table(owner, source)));
+  return {};
 }
 
 Result<std::vector<ChunkRow>> read_chunks(mysql::Connection& connection, const Owner& owner, const TableName& table,

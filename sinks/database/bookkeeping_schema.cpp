@@ -38,7 +38,8 @@ std::vector<TableText> tables() {
            "target_table VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, state VARCHAR(16) NOT NULL, "
            "round INT UNSIGNED NOT NULL, window_start MEDIUMBLOB NOT NULL, window_end MEDIUMBLOB NOT NULL, "
            "keyless TINYINT NOT NULL, row_count BIGINT UNSIGNED NOT NULL, byte_count BIGINT UNSIGNED NOT NULL, "
-           "seconds DOUBLE NOT NULL, definition MEDIUMBLOB NOT NULL, table_id MEDIUMBLOB NOT NULL, updated_at "
+           "seconds DOUBLE NOT NULL, definition MEDIUMBLOB NOT NULL, table_id MEDIUMBLOB NOT NULL, created_from "
+           "MEDIUMBLOB NOT NULL, updated_at "
            "TIMESTAMP(6) NOT NULL DEFAULT "
            "CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), PRIMARY KEY (project, source_database, source_table)"},
       {"chunk", project + source +

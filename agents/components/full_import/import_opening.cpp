@@ -145,7 +145,7 @@ class Opening {
     row.definition = source->definition->encode();
     row.table_id = source->id;
     row.keyless = needs_snapshot(*source->definition);
-    SLUICE_ASSIGN(auto target, prepare_target(*source->definition, row.definition));
+    SLUICE_ASSIGN(auto target, prepare_target(*source->definition, row));
     SLUICE_ASSIGN(auto open, open_with(source->definition, target, row));
     if (row.keyless) return copy_whole(*open);
     SLUICE_ASSIGN(auto* connection, session_.target_data());
@@ -167,23 +167,37 @@ class Opening {
   }
 
   // Leaves an empty (or, where allowed, a foreign) table on the target into which the definition's rows fit.
-  Result<SchemaPtr> prepare_target(const TableSchema& source, const std::string& definition) {
+  Result<SchemaPtr> prepare_target(const TableSchema& source, TableRow& row) {
     SLUICE_ASSIGN(SchemaPtr target, target_definition());
-    // Without a row the table was not created by this project: whether rows fit is for the load plan to say.
-    const bool fits = target && (!stored_ || (stored_->definition == definition && same_columns(source, *target)));
+    SLUICE_ASSIGN(auto* catalog, session_.source_catalog());
+    const auto read = mysql::show_create_table(*catalog, job_->source);
+    if (!read.ok() && read.error().code() == ErrorCode::NOT_FOUND)
+      return Error(ErrorCode::TABLE_NEEDS_COPY, "the table was dropped just now");  // looked at again
+    if (!read.ok()) return read.error();
+    const std::string& shown = *read;
+    const std::string text = mysql::without_counter(shown);
+    // Whether the target's table is still the one that was created from this text: defaults, checks, kinds of indexes.
+    const bool same = target && stored_ && stored_->created_from == text && same_columns(source, *target);
+    row.created_from = settings_.allow_not_empty ? std::string() : text;
+    if (settings_.allow_not_empty && stored_) row.created_from = stored_->created_from;
     if (!untouched()) {
       if (settings_.allow_not_empty)
         return Error(ErrorCode::UNSUPPORTED,
                      "the table must be copied again, and its target may hold rows of other origin");
       SLUICE_TRY(persist_void());
-      return fits ? truncated(std::move(target)) : created();
+      // The log may have changed a table whose copy was finished; nobody has changed one that is still being copied.
+      return same && stored_->state == TableState::kCopying ? truncated(std::move(target)) : created(shown);
     }
-    if (!target) return created();
-    if (settings_.allow_not_empty) return target;
+    if (!target) return created(shown);
     SLUICE_ASSIGN(const bool has_rows, target_has_rows());
+    // Nothing tells which of a keyless table's rows are on both sides: they would be there twice.
+    if (settings_.allow_not_empty && has_rows && source.row_key() == nullptr)
+      return Error(ErrorCode::TARGET_NOT_EMPTY, "a table without a key has rows", job_->target.to_string());
+    if (settings_.allow_not_empty) return target;
     if (has_rows && !settings_.truncate_target)
       return Error(ErrorCode::TARGET_NOT_EMPTY, "the table has rows", job_->target.to_string());
-    if (!fits) return created();  // the source's definition changed since Struct-Transfer
+    // Without a row the table was not created by this project: whether rows fit is for the load plan to say.
+    if (stored_ && !same) return created(shown);
     return has_rows ? truncated(std::move(target)) : target;
   }
 
@@ -201,10 +215,8 @@ class Opening {
   }
 
   // As Struct-Transfer does: InnoDB, all indexes, no foreign keys (they come after the last window).
-  Result<SchemaPtr> created() {
-    SLUICE_ASSIGN(auto* source, session_.source_catalog());
-    SLUICE_ASSIGN(const std::string text, mysql::show_create_table(*source, job_->source));
-    SLUICE_ASSIGN(const auto parts, mysql::split_create_table(text, job_->source, settings_.mapping, {}));
+  Result<SchemaPtr> created(const std::string& shown) {
+    SLUICE_ASSIGN(const auto parts, mysql::split_create_table(shown, job_->source, settings_.mapping, {}));
     SLUICE_TRY(settings_.lease->check());
     SLUICE_ASSIGN(auto* connection, session_.target_catalog());
     SLUICE_TRY(connection->exec("DROP TABLE IF EXISTS " + mysql::quote_table(job_->target)));
@@ -260,6 +272,8 @@ class Opening {
     open.row.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
     SLUICE_TRY(database::write_table(*connection, settings_.owner, open.row));
     outcome_.closed = open.row;
+    outcome_.duplicates = loaded->duplicates;
+    outcome_.conflicts = std::move(loaded->conflicts);
     return end_snapshot(*data);
   }
 

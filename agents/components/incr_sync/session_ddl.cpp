@@ -184,7 +184,12 @@ Result<bool> Session::carry_out(const database::DdlEvent& ddl, const mysql::DdlS
   }
   if (*outcome == database::DdlOutcome::kApplied) job_.change([](IncrProgress& progress) { ++progress.ddl; });
   if (statement.kind == DdlKind::kDropTable) {
-    for (const auto& table : statement.tables) windows_.forget(table.source);
+    for (const auto& table : statement.tables) {
+      windows_.forget(table.source);
+      // A table that gets the name later has foreign keys of its own.
+      if (*outcome == database::DdlOutcome::kApplied)
+        SLUICE_TRY(database::forget_table(*connection, job_.apply.owner, table.source));
+    }
   }
   forget_definitions();
   return true;
@@ -220,7 +225,10 @@ Status Session::drop_tables(const database::DdlEvent& ddl, const std::vector<Tab
   SLUICE_ASSIGN(auto* connection, control());
   SLUICE_ASSIGN(const auto outcome, ddl_.run(drop, statement, {true, {}}, *connection));
   if (outcome == database::DdlOutcome::kApplied) job_.change([](IncrProgress& progress) { ++progress.ddl; });
-  for (const TableName& table : tables) windows_.forget(table);
+  for (const TableName& table : tables) {
+    windows_.forget(table);
+    SLUICE_TRY(database::forget_table(*connection, job_.apply.owner, table));
+  }
   forget_definitions();
   return {};
 }

@@ -1,7 +1,9 @@
 #include "agents/components/incr_sync/windows.hpp"
 
 #include <algorithm>
-#include <set>
+
+#include "core/schema.hpp"
+#include "engines/mysql/sql_text.hpp"
 
 namespace sluice::agents {
 namespace {
@@ -16,8 +18,13 @@ bool stands_before(const Position& a, const Position& b) {
 
 void Windows::set(const std::vector<database::TableRow>& rows) {
   tables_.clear();
+  parents_.clear();
   for (const database::TableRow& row : rows) {
     tables_[row.source] = {row.window_start, row.window_end, row.state == database::TableState::kCopied, row.round};
+    const auto schema = TableSchema::decode(row.definition);
+    if (!schema.ok()) continue;  // never copied
+    for (const ForeignKey& key : schema->foreign_keys)
+      parents_[row.source].insert({key.referenced_database, key.referenced_table});
   }
 }
 
@@ -40,6 +47,30 @@ RowVerdict Windows::row(const TableName& source, const Position& end) const {
     default:
       return RowVerdict::kApply;
   }
+}
+
+// Foreign keys are added from the definition that a table's copy has read. Those of the tables returned would not be
+// the source's after the statement: it gives a table of the key, or a column of it, another name, or makes a table with
+// keys.
+std::vector<TableName> Windows::with_other_keys(const mysql::DdlStatement& statement, const Position& end) const {
+  std::set<TableName> found;
+  const auto counts = [&](const TableName& name) {
+    const Place at = place(name, end);
+    return at != Place::kBefore && at != Place::kBusy;
+  };
+  for (const mysql::DdlTable& table : statement.tables) {
+    const bool makes_keys = statement.kind == mysql::DdlKind::kCreateTable && !statement.reads.empty();
+    const bool renames = !table.rename_to.table.empty() || statement.may_rename_columns;
+    if (makes_keys && counts(table.source)) found.insert(table.source);
+    if (!renames) continue;
+    if (parents_.contains(table.source) && counts(table.source)) {
+      found.insert(table.source);
+      if (!table.rename_to.table.empty()) found.insert(table.rename_to);
+    }
+    for (const auto& [child, parents] : parents_)
+      if (parents.contains(table.source) && counts(child)) found.insert(child);
+  }
+  return {found.begin(), found.end()};
 }
 
 DdlVerdict Windows::ddl(const mysql::DdlStatement& statement, const TableMapping& mapping, const Position& end,
@@ -73,6 +104,11 @@ DdlVerdict Windows::ddl(const mysql::DdlStatement& statement, const TableMapping
     std::vector<TableName> tables = inside;
     tables.insert(tables.end(), applied.begin(), applied.end());
     return {What::kNeedsCopy, std::move(tables)};
+  }
+  if (open) {
+    std::vector<TableName> children = with_other_keys(statement, end);
+    std::erase_if(children, [&](const TableName& name) { return !mapping.includes(name.database, name.table); });
+    if (!children.empty()) return {What::kNeedsCopy, std::move(children)};
   }
   // Foreign keys are added from the definition that the copy read: one that changes them later asks for a new one.
   const bool alters = statement.kind == mysql::DdlKind::kAlterTable && statement.changes_foreign_keys;
@@ -121,7 +157,7 @@ uint32_t Windows::round(const TableName& source) const {
 }
 
 std::string Windows::next_round(const TableName& source) const {
-  return source.to_string() + "#" + std::to_string(round(source) + 1);
+  return mysql::quote_table(source) + "#" + std::to_string(round(source) + 1);
 }
 
 }  // namespace sluice::agents

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,7 +50,7 @@ class Windows {
   void extend(const TableName& source, const Position& end);
   void forget(const TableName& source) { tables_.erase(source); }
   bool contains(const TableName& source) const { return tables_.contains(source); }
-  // How the copy that is asked for is named: "db.table#round".
+  // How the copy that is asked for is named: "`db`.`table`#round".
   std::string next_round(const TableName& source) const;
   uint32_t round(const TableName& source) const;
 
@@ -61,7 +62,9 @@ class Windows {
   };
   enum class Place : uint8_t { kUnknown, kBefore, kInside, kAfter, kBusy };
   Place place(const TableName& source, const Position& end) const;
+  std::vector<TableName> with_other_keys(const mysql::DdlStatement& statement, const Position& end) const;
   std::map<TableName, Window> tables_;
+  std::map<TableName, std::set<TableName>> parents_;  // of tables with foreign keys, as their copies have read them
 };
 
 }  // namespace sluice::agents

@@ -1,8 +1,10 @@
 // Phase FOREIGN_KEYS: keys, added to tables that are filled.
 //
-// Foreign keys come from the definition that the bookkeeping holds: that of the moment to which the target has been
-// brought. The source's present one may be ahead of it, and its changes will come through the log. Only for tables that
-// were created or renamed while others were copied, and for parents that were renamed, is the present one asked.
+// They come from the definition that the bookkeeping holds: that of the moment at which the table's copy began. The
+// source's present one may be ahead of it, and its changes will come through the log; a statement of the log that would
+// make the recorded keys other ones while they are not in place has had the table copied again (windows.cpp). The first
+// phase is for all tables; later ones are for tables that were copied again since, which `tables` names: the others
+// have their keys, changed by whatever the log has brought.
 #include <algorithm>
 
 #include "agents/components/struct_transfer/session.hpp"
@@ -61,14 +63,7 @@ class ForeignKeys {
   Status run() {
     SLUICE_ASSIGN(auto wanted, wanted_keys());
     std::vector<TableName> targets;
-    std::set<std::string> databases;
-    for (const Wanted& table : wanted) {
-      targets.push_back(table.target);
-      databases.insert(table.target.database);
-      for (const ForeignKey& key : table.keys)
-        if (in_scope(key)) databases.insert(parent_of(key).database);
-    }
-    SLUICE_ASSIGN(existing_, s_.existing(databases));
+    for (const Wanted& table : wanted) targets.push_back(table.target);
     SLUICE_ASSIGN(auto schemas, s_.target_schemas(targets));
     for (const Wanted& table : wanted) {
       if (s_.stop_desired()) return {};
@@ -81,66 +76,37 @@ class ForeignKeys {
   }
 
  private:
-  // Tables without a row came to be while others were copied: the source's definition is all there is of them.
   Result<std::vector<Wanted>> wanted_keys() {
+    SLUICE_ASSIGN(const auto only, only_tables(s_.context.spec()));
     SLUICE_ASSIGN(auto rows, database::read_tables(*s_.meta, s_.owner));
-    SLUICE_ASSIGN(auto infos, mysql::list_tables(*s_.source, s_.mapping));
     std::vector<Wanted> wanted;
-    std::set<TableName> recorded;
     for (const TableRow& row : rows) {
-      if (row.definition.empty()) continue;
+      if (row.definition.empty() || (!only.empty() && only.count(row.source) == 0)) continue;
       SLUICE_ASSIGN(TableSchema schema, TableSchema::decode(row.definition));
-      recorded.insert(row.source);
       wanted.push_back({row.source, row.target, std::move(schema.foreign_keys)});
     }
-    std::vector<TableName> others;
-    for (const mysql::TableInfo& info : infos)
-      if (info.type != "VIEW" && info.type != "SEQUENCE" && recorded.count(info.name) == 0) others.push_back(info.name);
-    SLUICE_ASSIGN(auto schemas, mysql::read_tables(*s_.source, others));
-    for (auto& [name, schema] : schemas)
-      wanted.push_back({name, s_.mapping.target_of(name.database, name.table), std::move(schema.foreign_keys)});
     return wanted;
   }
 
-  bool in_scope(const ForeignKey& key) const {
-    return s_.mapping.includes(key.referenced_database, key.referenced_table);
-  }
-  TableName parent_of(const ForeignKey& key) const {
-    return s_.mapping.target_of(key.referenced_database, key.referenced_table);
-  }
-  bool exists(const TableName& target) const { return existing_.count(s_.folded(target)) > 0; }
-
-  // A parent that was renamed since has its new name in the source's present definition.
-  Result<ForeignKey> with_present_parent(const TableName& child, const ForeignKey& key) {
-    auto schema = mysql::read_table(*s_.source, child);
-    if (!schema.ok() && schema.error().code() != ErrorCode::NOT_FOUND) return schema.error();
-    if (schema.ok())
-      for (const ForeignKey& present : schema->foreign_keys)
-        if (present.name == key.name && present.columns == key.columns && in_scope(present)) return present;
-    return key;
-  }
-
+  // A parent that does not exist is no obstacle: with checks off the key is there without it, as on the source.
   Status add(const Wanted& table, const TableSchema& target) {
     const std::string object = table.target.to_string();
     std::string clauses;
-    for (ForeignKey key : table.keys) {
-      if (in_scope(key) && !exists(parent_of(key))) {
-        SLUICE_ASSIGN(key, with_present_parent(table.source, key));
-      }
-      if (!in_scope(key) || !exists(parent_of(key))) {
+    for (const ForeignKey& key : table.keys) {
+      if (!s_.mapping.includes(key.referenced_database, key.referenced_table)) {
         s_.warn("foreign key " + key.name + " of " + object + " is left out: " + key.referenced_database + "." +
-                key.referenced_table + (in_scope(key) ? " does not exist" : " is not part of the project"));
+                key.referenced_table + " is not part of the project");
         continue;
       }
-      if (has_key(s_, target, key, parent_of(key))) continue;
-      clauses += (clauses.empty() ? "" : ", ") + key_text(key, parent_of(key));
+      const TableName parent = s_.mapping.target_of(key.referenced_database, key.referenced_table);
+      if (has_key(s_, target, key, parent)) continue;
+      clauses += (clauses.empty() ? "" : ", ") + key_text(key, parent);
     }
     if (clauses.empty()) return {};
     return s_.exec("ALTER TABLE " + mysql::quote_table(table.target) + " " + clauses, object);
   }
 
   Session& s_;
-  std::map<TableName, std::string> existing_;
 };
 
 }  // namespace

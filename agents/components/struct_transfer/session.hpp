@@ -41,7 +41,7 @@ struct Session {
   Result<std::map<TableName, TableSchema>> target_schemas(const std::vector<TableName>& names);
 };
 
-// spec.tables as names; empty: all.
+// spec.tables as names (phase FOREIGN_KEYS); empty: all.
 Result<std::set<TableName>> only_tables(const cluster::v1::ComponentSpec& spec);
 
 Status transfer_tables(Session& session);   // phase TABLES

@@ -1,4 +1,5 @@
-// Phase TABLES: databases, sequences, and tables with all indexes but without foreign keys.
+// Phase TABLES: databases, sequences, and tables without foreign keys and, where the project says so, without those
+// indexes that may be made later.
 //
 // Why a crash at any point is harmless: a table is recorded as PENDING before it is created and after whatever stood in
 // its place was dropped. So a recorded table that is empty is ours and may be dropped; one that holds rows is not
@@ -39,23 +40,16 @@ std::string joined(const std::vector<std::string>& texts) {
   return text;
 }
 
+std::string kind_of(const std::string& type) { return type == "VIEW" || type == "SEQUENCE" ? type : "TABLE"; }
+
 class TablesPhase {
  public:
-  TablesPhase(Session& session, std::set<TableName> only)
-      : s_(session), spec_(session.context.spec()), only_(std::move(only)) {}
+  explicit TablesPhase(Session& session) : s_(session), spec_(session.context.spec()) {}
 
   Status run() {
     SLUICE_ASSIGN(infos_, mysql::list_tables(*s_.source, s_.mapping));
-    if (only_.empty()) {
-      SLUICE_TRY(create_databases());
-      SLUICE_TRY(create_sequences());
-    } else if (spec_.allow_not_empty()) {
-      return Error(
-          ErrorCode::UNSUPPORTED,
-          "the table must be copied again, but the project keeps rows of other origin (allowDestTableNotEmpty) "
-          "and dropping it could lose them",
-          only_.begin()->to_string());
-    }
+    SLUICE_TRY(create_databases());
+    SLUICE_TRY(create_sequences());
     std::vector<TableName> names = names_of_tables();
     std::map<TableName, TableSchema> schemas;
     for (int round = 0; !names.empty(); ++round) {
@@ -73,13 +67,8 @@ class TablesPhase {
  private:
   std::vector<TableName> names_of_tables() {
     std::vector<TableName> names;
-    for (const mysql::TableInfo& info : infos_) {
-      if (info.type == "VIEW" || info.type == "SEQUENCE") continue;
-      if (only_.empty() || only_.count(info.name) > 0) names.push_back(info.name);
-    }
-    for (const TableName& name : only_)
-      if (std::find(names.begin(), names.end(), name) == names.end())
-        s_.warn(name.to_string() + " no longer exists on the source and is not copied again");
+    for (const mysql::TableInfo& info : infos_)
+      if (info.type != "VIEW" && info.type != "SEQUENCE") names.push_back(info.name);
     return names;
   }
 
@@ -116,26 +105,51 @@ class TablesPhase {
   }
 
   Status create_sequences() {
+    std::set<std::string> databases;
+    for (const mysql::TableInfo& info : infos_)
+      if (info.type == "SEQUENCE") databases.insert(s_.mapping.target_of(info.name.database, info.name.table).database);
+    SLUICE_ASSIGN(const auto existing, s_.existing(databases));
     for (const mysql::TableInfo& info : infos_) {
       if (info.type != "SEQUENCE") continue;
-      SLUICE_ASSIGN(auto shown, s_.source->query("SHOW CREATE SEQUENCE " + mysql::quote_table(info.name)));
-      if (shown.rows.empty() || shown.rows[0].size() < 2)
-        return Error(ErrorCode::NOT_FOUND, "the sequence was dropped meanwhile", info.name.to_string());
-      std::string text = shown.rows[0][1].value_or("");
-      SLUICE_ASSIGN(auto statement, mysql::parse_ddl(text, info.name.database, 0));
-      SLUICE_ASSIGN(std::string sql, mysql::rewrite_ddl(text, statement, s_.mapping, 0, {}));
-      constexpr std::string_view kCreate = "CREATE SEQUENCE ";
-      if (sql.rfind(kCreate, 0) == 0) sql.insert(kCreate.size(), "IF NOT EXISTS ");
-      SLUICE_TRY(s_.exec(sql, info.name.to_string()));
+      const TableName target = s_.mapping.target_of(info.name.database, info.name.table);
+      const auto found = existing.find(s_.folded(target));
+      SLUICE_TRY(create_sequence(info.name, target, found == existing.end() ? std::string() : found->second));
     }
     return {};
   }
+
+  // What has its name may be from an earlier run of this phase: then it is the same. Another one is not taken over.
+  Status create_sequence(const TableName& name, const TableName& target, const std::string& existing_type) {
+    SLUICE_ASSIGN(const std::string text, show_sequence(*s_.source, name));
+    SLUICE_ASSIGN(auto statement, mysql::parse_ddl(text, name.database, 0));
+    SLUICE_ASSIGN(std::string sql, mysql::rewrite_ddl(text, statement, s_.mapping, 0, {}));
+    if (existing_type == "SEQUENCE") {
+      SLUICE_ASSIGN(const std::string present, show_sequence(*s_.ddl, target));
+      if (settings_of(present) == settings_of(sql)) return {};
+    }
+    if (!existing_type.empty() && !spec_.truncate_target())
+      return Error(ErrorCode::TARGET_NOT_EMPTY, "it exists already, and is not the source's sequence",
+                   target.to_string());
+    if (!existing_type.empty())
+      SLUICE_TRY(
+          s_.exec("DROP " + kind_of(existing_type) + " IF EXISTS " + mysql::quote_table(target), target.to_string()));
+    return s_.exec(sql, target.to_string());
+  }
+
+  static Result<std::string> show_sequence(mysql::Connection& connection, const TableName& name) {
+    SLUICE_ASSIGN(auto shown, connection.query("SHOW CREATE SEQUENCE " + mysql::quote_table(name)));
+    if (shown.rows.empty() || shown.rows[0].size() < 2)
+      return Error(ErrorCode::NOT_FOUND, "the sequence was dropped meanwhile", name.to_string());
+    return shown.rows[0][1].value_or("");
+  }
+
+  // Behind the name, which is quoted; no setting holds a text.
+  static std::string settings_of(const std::string& create) { return create.substr(create.rfind('`')); }
 
   // ---- tables ----
 
   Status transfer(const std::map<TableName, TableSchema>& schemas) {
     SLUICE_ASSIGN(auto plans, make_plans(schemas));
-    if (!only_.empty()) SLUICE_TRY(drop_keys_to(plans));
     for (Plan& plan : plans) {
       if (s_.stop_desired()) return {};
       SLUICE_TRY(carry_out(plan));
@@ -170,18 +184,21 @@ class TablesPhase {
       if (!reason.empty()) refused.push_back(plan.row.target.to_string() + " " + reason);
       if (!reason.empty() || plan.action == Action::kKeep) continue;
       SLUICE_ASSIGN(std::string shown, mysql::show_create_table(*s_.source, plan.row.source));
-      SLUICE_ASSIGN(auto parts, mysql::split_create_table(shown, plan.row.source, s_.mapping, {}));
+      mysql::SplitOptions options;
+      options.defer_indexes = spec_.defer_indexes();
+      SLUICE_ASSIGN(auto parts, mysql::split_create_table(shown, plan.row.source, s_.mapping, options));
       plan.create = std::move(parts.create);
+      plan.row.created_from = mysql::without_counter(shown);
     }
     if (!refused.empty())
       return Error(ErrorCode::TARGET_NOT_EMPTY, joined(refused), refused.front().substr(0, refused.front().find(' ')));
     return plans;
   }
 
-  // Views are created at the end; what has their name now is not ours.
+  // Views are created at the end, over whatever is there: what has their name now is not ours.
   Result<std::vector<std::string>> views_in_the_way() {
     std::vector<std::string> refused;
-    if (!only_.empty() || spec_.allow_not_empty() || spec_.truncate_target()) return refused;
+    if (spec_.truncate_target()) return refused;
     std::set<std::string> databases;
     std::vector<TableName> targets;
     for (const mysql::TableInfo& info : infos_) {
@@ -213,7 +230,6 @@ class TablesPhase {
   Result<std::string> decide(Plan& plan) {
     bool exists = !plan.existing_type.empty(), ours = !plan.record;
     plan.action = exists ? Action::kDropAndCreate : Action::kCreate;
-    if (!only_.empty()) return std::string();
     if (ours && plan.row.state != TableState::kPending) {
       // The copy has begun, so rows and definition belong to it; after its end also changes from the log.
       if (exists || plan.row.state != TableState::kCopying) plan.action = Action::kKeep;
@@ -232,32 +248,14 @@ class TablesPhase {
     SLUICE_ASSIGN(auto row, s_.ddl->query("SELECT 1 FROM " + mysql::quote_table(plan.row.target) + " LIMIT 1"));
     bool empty = row.rows.empty();
     if (ours && empty) {
-      bool same = misfit(*plan.schema, present, true).empty() && plan.row.definition == plan.schema->encode();
+      SLUICE_ASSIGN(const std::string shown, mysql::show_create_table(*s_.source, plan.row.source));
+      const bool same = misfit(*plan.schema, present, true).empty() && plan.row.definition == plan.schema->encode() &&
+                        plan.row.created_from == mysql::without_counter(shown);
       if (same) plan.action = Action::kKeep;
       return std::string();
     }
     if (spec_.truncate_target()) return std::string();
     return std::string(empty ? "exists already" : "has rows");
-  }
-
-  // Keys of other tables of the project that point to a table which is dropped; phase FOREIGN_KEYS adds them again.
-  Status drop_keys_to(const std::vector<Plan>& plans) {
-    std::vector<TableName> dropped;
-    for (const Plan& plan : plans)
-      if (plan.action == Action::kDropAndCreate) dropped.push_back(plan.row.target);
-    if (dropped.empty()) return {};
-    SLUICE_ASSIGN(auto rows, database::read_tables(*s_.meta, s_.owner));
-    std::set<TableName> ours;
-    for (const TableRow& row : rows) ours.insert(s_.folded(row.target));
-    SLUICE_ASSIGN(auto children, mysql::foreign_keys_to(*s_.ddl, dropped));
-    for (const mysql::ChildKey& child : children) {
-      bool itself = std::find(dropped.begin(), dropped.end(), child.child) != dropped.end();
-      if (itself || ours.count(s_.folded(child.child)) == 0) continue;
-      SLUICE_TRY(s_.exec(
-          "ALTER TABLE " + mysql::quote_table(child.child) + " DROP FOREIGN KEY " + mysql::quote_name(child.key.name),
-          child.child.to_string()));
-    }
-    return {};
   }
 
   Status carry_out(Plan& plan) {
@@ -269,10 +267,8 @@ class TablesPhase {
     }
     const std::string object = plan.row.target.to_string();
     if (plan.action == Action::kDropAndCreate) {
-      std::string kind = plan.existing_type == "VIEW"       ? "VIEW"
-                         : plan.existing_type == "SEQUENCE" ? "SEQUENCE"
-                                                            : "TABLE";
-      SLUICE_TRY(s_.exec("DROP " + kind + " IF EXISTS " + mysql::quote_table(plan.row.target), object));
+      SLUICE_TRY(
+          s_.exec("DROP " + kind_of(plan.existing_type) + " IF EXISTS " + mysql::quote_table(plan.row.target), object));
     }
     plan.row.state = TableState::kPending;
     plan.row.window_start = plan.row.window_end = {};
@@ -325,16 +321,12 @@ class TablesPhase {
 
   Session& s_;
   const cluster::v1::ComponentSpec& spec_;
-  std::set<TableName> only_;
   std::vector<mysql::TableInfo> infos_;
   std::set<std::string> target_databases_;
 };
 
 }  // namespace
 
-Status transfer_tables(Session& session) {
-  SLUICE_ASSIGN(auto only, only_tables(session.context.spec()));
-  return TablesPhase(session, std::move(only)).run();
-}
+Status transfer_tables(Session& session) { return TablesPhase(session).run(); }
 
 }  // namespace sluice::agents::struct_transfer

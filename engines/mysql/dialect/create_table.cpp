@@ -1,5 +1,7 @@
 #include "engines/mysql/dialect/create_table.hpp"
 
+#include <algorithm>
+
 #include "engines/mysql/dialect/analysis.hpp"
 #include "engines/mysql/quoting.hpp"
 
@@ -32,6 +34,9 @@ bool serves_auto_increment(const TokenList& tokens, const ItemList& list, const 
   return false;
 }
 
+// A table with several of them takes them one by one only, each time with all its rows.
+bool is_fulltext(const TokenList& tokens, const Item& index) { return tokens.is_word(index.first, "FULLTEXT"); }
+
 // The item's text with the names inside it replaced.
 std::string mapped_text(const Analysis& a, const Item& item, const TableMapping& mapping) {
   size_t begin = a.tokens.tokens[item.first].begin, end = a.tokens.tokens[item.last - 1].end;
@@ -56,7 +61,8 @@ Result<CreateTableParts> split_create_table(std::string_view show_create, const 
   std::vector<Edit> edits = wrapper_edits(a.tokens);
   std::vector<bool> dropped;
   for (const Item& item : list.items) {
-    bool index = options.defer_indexes && item.kind == ItemKind::kIndex && !serves_auto_increment(a.tokens, list, item);
+    bool index = options.defer_indexes && item.kind == ItemKind::kIndex && !is_fulltext(a.tokens, item) &&
+                 !serves_auto_increment(a.tokens, list, item);
     if (index) parts.deferred_indexes.push_back({item_name(a.tokens, item), std::string(item_text(a.tokens, item))});
     if (item.kind == ItemKind::kForeignKey && item.parent)
       parts.foreign_keys.push_back({item_name(a.tokens, item), mapped_text(a, item, mapping), *item.parent,
@@ -78,6 +84,17 @@ Result<CreateTableParts> split_create_table(std::string_view show_create, const 
   if (Status status = engine_edits(edits, a); !status.ok()) return status.error().with_object(source.to_string());
   parts.create = apply_edits(show_create, std::move(edits));
   return parts;
+}
+
+std::string without_counter(std::string_view show_create) {
+  std::string text(show_create);
+  constexpr std::string_view kOptions = "\n) ENGINE=", kCounter = " AUTO_INCREMENT=";
+  const size_t options = text.rfind(kOptions);  // a line break inside of a comment is shown as \n
+  if (options == std::string::npos) return text;
+  const size_t begin = text.find(' ', options + kOptions.size());
+  if (begin == std::string::npos || text.compare(begin, kCounter.size(), kCounter) != 0) return text;
+  text.erase(begin, std::min(text.find_first_not_of("0123456789", begin + kCounter.size()), text.size()) - begin);
+  return text;
 }
 
 Result<std::string> rewrite_view(std::string_view show_create, const TableName& source, const TableMapping& mapping,

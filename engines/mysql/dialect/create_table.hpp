@@ -31,7 +31,7 @@ struct CreateTableParts {
 };
 
 struct SplitOptions {
-  bool defer_indexes = false;
+  bool defer_indexes = false;  // those that may be made later: neither unique, nor FULLTEXT, nor an AUTO_INCREMENT's
   bool if_not_exists = false;
   uint64_t sql_mode = 0;  // the one under which the text was made
 };
@@ -40,6 +40,9 @@ struct SplitOptions {
 // use a sequence outside the scope.
 Result<CreateTableParts> split_create_table(std::string_view show_create, const TableName& source,
                                             const TableMapping& mapping, const SplitOptions& options);
+
+// The text without its table's AUTO_INCREMENT value, which changes with every row: for comparing definitions.
+std::string without_counter(std::string_view show_create);
 
 // The server's text of a view (SHOW CREATE VIEW) for the target, as CREATE OR REPLACE; `reads` gets the source names of
 // what it reads. `without_definer`: the migrating user becomes the definer.

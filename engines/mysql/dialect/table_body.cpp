@@ -312,6 +312,7 @@ void analyse_clause(Analysis& a, Item& item, std::string_view default_database) 
   } else if (cursor.take("MODIFY")) {
     analyse_column_clause(a, item, cursor, false, default_database);
   } else if (cursor.take("CHANGE")) {
+    a.statement.may_rename_columns = true;
     cursor.take("COLUMN");
     cursor.take("IF", "EXISTS");
     cursor.skip();  // the old name
@@ -322,6 +323,7 @@ void analyse_clause(Analysis& a, Item& item, std::string_view default_database) 
     if (cursor.word("FOREIGN") && cursor.word_after(1, "KEY")) item.kind = ItemKind::kDropForeignKey;
     if (cursor.word("CONSTRAINT")) a.statement.changes_foreign_keys = true;  // perhaps: the text does not tell
   } else if (cursor.take("RENAME")) {
+    a.statement.may_rename_columns = a.statement.may_rename_columns || cursor.word("COLUMN");
     rename_clause(a, cursor, default_database);
   } else if ((cursor.word("ALGORITHM") || cursor.word("LOCK")) && item.last - item.first <= 3) {
     item.kind = ItemKind::kAlgorithm;

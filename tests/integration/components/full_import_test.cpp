@@ -283,6 +283,36 @@ TEST_F(FullImport, ATargetWithRowsIsRefusedEmptiedOrKept) {
   EXPECT_EQ(differences(), "");
 }
 
+// However many chunks they are in: every row is recorded, and one warning tells how many.
+TEST_F(FullImport, KeptRowsAreConflictsAndOneWarning) {
+  both(kTable);
+  fill("t", 20'000);
+  target().sql("INSERT INTO d.t SELECT seq, seq, 'target' FROM d.seq_1_to_20000 WHERE seq % 40 = 0");
+  spec_.set_allow_not_empty(true);
+  ASSERT_OK(run());
+  EXPECT_GT(std::stoi(meta("COUNT(*)", "chunk")), 1);
+  const auto status = component_->status();
+  ASSERT_EQ(status.warnings_size(), 1) << status.DebugString();
+  EXPECT_NE(status.warnings(0).find("d.t: 500 rows"), std::string::npos) << status.warnings(0);
+  EXPECT_EQ(meta("COUNT(*)", "conflict", "source_table = 't' AND kind = 'COPY' AND policy = 'SKIP'"), "500");
+  EXPECT_EQ(meta("SUM(skipped)", "conflict_count"), "500");
+}
+
+TEST_F(FullImport, ATableWithoutKeyIsNotMixedWithOtherRows) {
+  both("CREATE TABLE d.k (a INT, b INT, c VARCHAR(60))");
+  fill("k", 10);
+  target().sql("INSERT INTO d.k VALUES (1, 1, 'target')");
+  spec_.set_allow_not_empty(true);
+  const Status refused = run();
+  EXPECT_EQ(refused.error().code(), ErrorCode::TARGET_NOT_EMPTY);
+  EXPECT_EQ(refused.error().object(), "d.k");
+  EXPECT_EQ(target().query_value("SELECT COUNT(*) FROM d.k"), "1");
+  target().sql("DELETE FROM d.k");
+  spec_.set_epoch(2);
+  ASSERT_OK(run());
+  EXPECT_EQ(differences(), "");
+}
+
 TEST_F(FullImport, LostConnectionsAreRetried) {
   both(kTable);
   both("CREATE TABLE d.k (a INT, b INT, c VARCHAR(60))");
@@ -378,6 +408,30 @@ TEST_F(FullImport, AVoidCopyIsMadeAnew) {
   ASSERT_OK(run());
   EXPECT_EQ(differences(), "");
   EXPECT_EQ(meta("round", "table_state"), "2");
+}
+
+// A schema does not hold defaults, checks and kinds of indexes: what the log has of them before A is skipped.
+TEST_F(FullImport, ATableIsCreatedFromTheTextAtA) {
+  const auto same_text = [] {
+    return source().query("SHOW CREATE TABLE d.t") == target().query("SHOW CREATE TABLE d.t");
+  };
+  both(kTable);
+  fill("t", 100);
+  ASSERT_OK(run());
+  source().sql("ALTER TABLE d.t ALTER x SET DEFAULT 'new', ADD CHECK (id > 0)");
+  target().sql("UPDATE sluice.table_state SET state = 'NEEDS_COPY' WHERE project = '" + spec_.project_id() + "'");
+  spec_.set_epoch(2);
+  ASSERT_OK(run());
+  EXPECT_EQ(differences(), "");
+  EXPECT_TRUE(same_text());
+  // As Struct-Transfer leaves it, before the source changed.
+  source().sql("ALTER TABLE d.t ALTER x SET DEFAULT 'newer'");
+  target().sql("DELETE FROM d.t; UPDATE sluice.table_state SET state = 'PENDING' WHERE project = '" +
+               spec_.project_id() + "'");
+  spec_.set_epoch(3);
+  ASSERT_OK(run());
+  EXPECT_EQ(differences(), "");
+  EXPECT_TRUE(same_text());
 }
 
 // Everything of a table without a key is as of one position, however long the copy takes.

@@ -79,7 +79,7 @@ class IncrRecopyTest : public CopiedTest {
     source("ALTER TABLE child ADD COLUMN r DOUBLE DEFAULT (RAND())");
     ASSERT_TRUE(incr_->component().wait_status(
         [](const ComponentStatus& status) {
-          return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "app.child#2";
+          return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "`app`.`child`#2";
         },
         30s));
     window_end_ = run_copy("full.r1", {"app.child"});
@@ -98,7 +98,7 @@ TEST_F(IncrRecopyTest, NothingCascadesBeforeTheNewTableHasItsForeignKeys) {
   incr_->component().desire([&](ComponentDesired& desired) {
     *desired.mutable_window_end() = net::to_proto(window_end_);
     desired.set_follow_strictly(false);
-    desired.add_recopied_tables("app.child#2");
+    desired.add_recopied_tables("`app`.`child`#2");
   });
   ASSERT_TRUE(wait_closed());
   run_struct("struct.fk.1", cluster::v1::FOREIGN_KEYS);
@@ -113,7 +113,7 @@ TEST_F(IncrRecopyTest, ARestartBehindTheNewWindowIsNotStrict) {
   auto recopied = [&](ComponentDesired& desired) {
     *desired.mutable_window_end() = net::to_proto(window_end_);
     desired.set_follow_strictly(false);
-    desired.add_recopied_tables("app.child#2");
+    desired.add_recopied_tables("`app`.`child`#2");
   };
   incr_->component().desire(recopied);
   ASSERT_TRUE(wait_closed());
@@ -146,7 +146,7 @@ TEST_F(IncrRecopyTest, ADrainGoesOnToTheEndOfALaterCopy) {
   incr_->component().desire([&](ComponentDesired& desired) {
     *desired.mutable_window_end() = net::to_proto(window_end_);
     desired.set_follow_strictly(false);
-    desired.add_recopied_tables("app.child#2");
+    desired.add_recopied_tables("`app`.`child`#2");
   });
   ASSERT_TRUE(wait_closed());
   run_struct("struct.fk.1", cluster::v1::FOREIGN_KEYS);

@@ -208,7 +208,7 @@ TEST_F(IncrWindowTest, DdlInTheWindowAsksForANewCopy) {
   auto& component =
       start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
   auto asks = [](const ComponentStatus& status) {
-    return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "app.t#2";
+    return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "`app`.`t`#2";
   };
   ASSERT_TRUE(component.wait_status(asks, 30s));
   EXPECT_FALSE(status().incr_sync().window_closed());
@@ -217,7 +217,7 @@ TEST_F(IncrWindowTest, DdlInTheWindowAsksForANewCopy) {
   source("UPDATE t SET w = 9 WHERE id = 1");
   component.desire([&](ComponentDesired& desired) {
     *desired.mutable_window_end() = net::to_proto(second);
-    desired.add_recopied_tables("app.t#2");
+    desired.add_recopied_tables("`app`.`t`#2");
   });
   ASSERT_TRUE(wait_closed());
   follow_strictly();
