@@ -32,6 +32,7 @@ std::string_view word_of(ColumnType type) {
 void ColumnTypes::know(const TableSchema& schema) {
   Table& table = tables_[{schema.database, schema.name}];
   table = {.complete = true, .columns = {}};
+  learned_.insert({schema.database, schema.name});
   for (const Column& column : schema.columns)
     if (word_of(column.type) != "BINARY") table.columns[mysql::fold_name(column.name)] = column.type;
 }
@@ -91,11 +92,12 @@ std::vector<KeptRow> ColumnTypes::apply(const mysql::DdlStatement& statement, co
   std::vector<KeptRow> rows;
   for (const auto& [name, table] : tables_) {
     auto old = before.find(name);
-    if (old != before.end() && old->second == table) continue;
+    if (old != before.end() && old->second == table && !learned_.contains(name)) continue;
     std::string text = table.complete ? "complete" : "partial";
     for (const auto& [column, type] : table.columns) text += "\n" + std::string(word_of(type)) + " " + column;
     rows.push_back({std::string(kRow) + name.database + "\n" + name.table, std::move(text)});
   }
+  learned_.clear();
   for (const auto& [name, table] : before)
     if (!tables_.contains(name)) rows.push_back({std::string(kRow) + name.database + "\n" + name.table, std::nullopt});
   return rows;

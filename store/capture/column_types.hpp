@@ -5,6 +5,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,7 @@ class ColumnTypes {
   void apply_to(Table& table, const Ddl& ddl) const;
 
   std::map<TableName, Table> tables_;
+  std::set<TableName> learned_;  // by know(), since the last statement
 };
 
 }  // namespace sluice::store

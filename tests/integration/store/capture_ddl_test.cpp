@@ -76,6 +76,9 @@ TEST(CaptureDdl, TypesThatTheLogDoesNotTellAreFollowedThroughItsStatements) {
   ASSERT_TRUE(store->wait_started());
   Seen seen;
   seen.position = store->start();
+  // A row, so that the definition is kept beside the log.
+  server.sql("INSERT INTO app.t VALUES (0, NULL, 'k')");
+  ASSERT_TRUE(seen.read_to(*store->open("reader", seen.position), source_end(server)).ok());
   store.reset();
   std::string uuid = "'123e4567-e89b-12d3-a456-426655440000'";
   server.sql("USE app; INSERT INTO t VALUES (1, " + uuid +
