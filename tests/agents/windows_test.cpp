@@ -60,7 +60,8 @@ TEST_F(WindowsOfTables, AnOpenWindowFollowsWhatKeysDependOn) {
   EXPECT_EQ(text(verdict("ALTER TABLE p RENAME TO q", 40)), "copy: c");
   EXPECT_EQ(text(verdict("ALTER TABLE p CHANGE id i int", 40)), "copy: c");
   EXPECT_EQ(text(verdict("ALTER TABLE c RENAME COLUMN id TO i", 40)), "copy: c");
-  EXPECT_EQ(text(verdict("ALTER TABLE c ADD x int", 40)), "apply:");
+  EXPECT_EQ(text(verdict("ALTER TABLE c ADD x int, CHANGE y z int", 40)), "apply:");
+  EXPECT_EQ(text(verdict("ALTER TABLE p RENAME COLUMN y TO z", 40)), "apply:");
   EXPECT_EQ(text(verdict("ALTER TABLE o CHANGE id i int", 70)), "apply:");
   EXPECT_EQ(text(verdict("ALTER TABLE n ADD g int, DROP FOREIGN KEY f", 40)), "copy: n");
 }

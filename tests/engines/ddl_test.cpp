@@ -157,10 +157,11 @@ TEST(Ddl, TellsWhichStatementsChangeForeignKeys) {
   EXPECT_TRUE(changes("ALTER TABLE t ADD (x int REFERENCES p (id))"));
   EXPECT_TRUE(changes("ALTER TABLE t DROP CONSTRAINT f"));
   EXPECT_FALSE(changes("ALTER TABLE t ADD x int, DROP KEY k"));
-  auto renames = [](const char* sql) { return parse_ddl(sql, "d", 0)->may_rename_columns; };
-  EXPECT_TRUE(renames("ALTER TABLE t ADD x int, CHANGE COLUMN a b int"));
-  EXPECT_TRUE(renames("ALTER TABLE t RENAME COLUMN a TO b, RENAME KEY k TO l"));
-  EXPECT_FALSE(renames("ALTER TABLE t RENAME KEY k TO l, MODIFY a int, RENAME TO u"));
+  using Names = std::vector<std::string>;
+  auto renamed = [](const char* sql) { return parse_ddl(sql, "d", 0)->renamed_columns; };
+  EXPECT_EQ(renamed("ALTER TABLE t ADD x int, CHANGE COLUMN `a b` b int"), Names{"a b"});
+  EXPECT_EQ(renamed("ALTER TABLE t RENAME COLUMN a TO b, RENAME KEY k TO l"), Names{"a"});
+  EXPECT_EQ(renamed("ALTER TABLE t RENAME KEY k TO l, MODIFY a int, RENAME TO u"), Names{});
 }
 
 TableMapping mapping(std::vector<std::string> includes = {"a.*"}, std::vector<std::string> renames = {"a.*=b.*"},

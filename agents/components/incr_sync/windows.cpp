@@ -1,14 +1,27 @@
 #include "agents/components/incr_sync/windows.hpp"
 
 #include <algorithm>
+#include <set>
 
-#include "core/schema.hpp"
 #include "engines/mysql/sql_text.hpp"
 
 namespace sluice::agents {
 namespace {
 
 bool at_or_before(const Position& a, const Position& b) { return compare_in_log(a, b) <= 0; }
+
+std::string lower(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  return text;
+}
+
+bool names_one(const std::vector<std::string>& columns, const std::vector<std::string>& names) {
+  return std::any_of(columns.begin(), columns.end(), [&](const std::string& column) {
+    return std::any_of(names.begin(), names.end(),
+                       [&](const std::string& name) { return lower(name) == lower(column); });
+  });
+}
 
 }  // namespace
 
@@ -18,13 +31,11 @@ bool stands_before(const Position& a, const Position& b) {
 
 void Windows::set(const std::vector<database::TableRow>& rows) {
   tables_.clear();
-  parents_.clear();
+  keys_.clear();
   for (const database::TableRow& row : rows) {
     tables_[row.source] = {row.window_start, row.window_end, row.state == database::TableState::kCopied, row.round};
-    const auto schema = TableSchema::decode(row.definition);
-    if (!schema.ok()) continue;  // never copied
-    for (const ForeignKey& key : schema->foreign_keys)
-      parents_[row.source].insert({key.referenced_database, key.referenced_table});
+    auto schema = TableSchema::decode(row.definition);
+    if (schema.ok() && !schema->foreign_keys.empty()) keys_[row.source] = std::move(schema->foreign_keys);
   }
 }
 
@@ -60,15 +71,19 @@ std::vector<TableName> Windows::with_other_keys(const mysql::DdlStatement& state
   };
   for (const mysql::DdlTable& table : statement.tables) {
     const bool makes_keys = statement.kind == mysql::DdlKind::kCreateTable && !statement.reads.empty();
-    const bool renames = !table.rename_to.table.empty() || statement.may_rename_columns;
     if (makes_keys && counts(table.source)) found.insert(table.source);
-    if (!renames) continue;
-    if (parents_.contains(table.source) && counts(table.source)) {
-      found.insert(table.source);
-      if (!table.rename_to.table.empty()) found.insert(table.rename_to);
+    const bool renamed = !table.rename_to.table.empty();
+    for (const auto& [child, keys] : keys_) {
+      for (const ForeignKey& key : keys) {
+        const bool itself = child == table.source;
+        const bool parent = TableName{key.referenced_database, key.referenced_table} == table.source;
+        const bool concerned = (itself && (renamed || names_one(key.columns, statement.renamed_columns))) ||
+                               (parent && (renamed || names_one(key.referenced_columns, statement.renamed_columns)));
+        if (!concerned || !counts(child)) continue;
+        found.insert(child);
+        if (itself && renamed) found.insert(table.rename_to);
+      }
     }
-    for (const auto& [child, parents] : parents_)
-      if (parents.contains(table.source) && counts(child)) found.insert(child);
   }
   return {found.begin(), found.end()};
 }

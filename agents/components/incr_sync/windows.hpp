@@ -3,11 +3,11 @@
 #pragma once
 
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "core/position.hpp"
+#include "core/schema.hpp"
 #include "core/table_mapping.hpp"
 #include "engines/mysql/dialect/ddl.hpp"
 #include "sinks/database/bookkeeping.hpp"
@@ -64,7 +64,7 @@ class Windows {
   Place place(const TableName& source, const Position& end) const;
   std::vector<TableName> with_other_keys(const mysql::DdlStatement& statement, const Position& end) const;
   std::map<TableName, Window> tables_;
-  std::map<TableName, std::set<TableName>> parents_;  // of tables with foreign keys, as their copies have read them
+  std::map<TableName, std::vector<ForeignKey>> keys_;  // of tables with foreign keys, as their copies have read them
 };
 
 }  // namespace sluice::agents

@@ -61,7 +61,8 @@ struct DdlStatement {
   // ALTER TABLE that adds or drops foreign keys. In a window, where keys are left out, an exact result needs a new copy
   // of a table whose own window is over: its recorded definition has other keys.
   bool changes_foreign_keys = false;
-  bool may_rename_columns = false;  // ALTER TABLE with CHANGE or RENAME COLUMN: keys may name them
+  std::vector<std::string>
+      renamed_columns;  // old names in ALTER TABLE: RENAME COLUMN, CHANGE (perhaps to the same name)
 };
 
 // `default_database` of the statement; sql_mode decides quoting. kUnknown is not an error.

@@ -312,9 +312,9 @@ void analyse_clause(Analysis& a, Item& item, std::string_view default_database) 
   } else if (cursor.take("MODIFY")) {
     analyse_column_clause(a, item, cursor, false, default_database);
   } else if (cursor.take("CHANGE")) {
-    a.statement.may_rename_columns = true;
     cursor.take("COLUMN");
     cursor.take("IF", "EXISTS");
+    a.statement.renamed_columns.push_back(a.tokens.name(cursor.at()));
     cursor.skip();  // the old name
     analyse_column_clause(a, item, cursor, false, default_database);
   } else if (cursor.take("ALTER")) {  // a column's default, an index's or constraint's use: existing rows stay
@@ -323,7 +323,10 @@ void analyse_clause(Analysis& a, Item& item, std::string_view default_database) 
     if (cursor.word("FOREIGN") && cursor.word_after(1, "KEY")) item.kind = ItemKind::kDropForeignKey;
     if (cursor.word("CONSTRAINT")) a.statement.changes_foreign_keys = true;  // perhaps: the text does not tell
   } else if (cursor.take("RENAME")) {
-    a.statement.may_rename_columns = a.statement.may_rename_columns || cursor.word("COLUMN");
+    if (TokenCursor column = cursor; column.take("COLUMN")) {
+      column.take("IF", "EXISTS");
+      a.statement.renamed_columns.push_back(a.tokens.name(column.at()));
+    }
     rename_clause(a, cursor, default_database);
   } else if ((cursor.word("ALGORITHM") || cursor.word("LOCK")) && item.last - item.first <= 3) {
     item.kind = ItemKind::kAlgorithm;

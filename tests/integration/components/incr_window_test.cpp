@@ -241,7 +241,7 @@ TEST_F(IncrWindowTest, ASnapshotDoesNotOutliveALaterCopy) {
   start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
   ASSERT_TRUE(incr_->component().wait_status(
       [](const ComponentStatus& status) {
-        return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "app.other#2";
+        return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "`app`.`other`#2";
       },
       30s));
   EXPECT_TRUE(wait_until([&] {
@@ -251,7 +251,7 @@ TEST_F(IncrWindowTest, ASnapshotDoesNotOutliveALaterCopy) {
   const Position second = run_copy("full.r1", {"app.other"});
   incr_->component().desire([&](ComponentDesired& desired) {
     *desired.mutable_window_end() = net::to_proto(second);
-    desired.add_recopied_tables("app.other#2");
+    desired.add_recopied_tables("`app`.`other`#2");
   });
   ASSERT_TRUE(wait_closed());
   run_struct("keys", cluster::v1::FOREIGN_KEYS);
@@ -293,14 +293,14 @@ TEST_F(IncrWindowTest, SeveralDroppedColumnsWithRowsBetweenThem) {
   auto& component =
       start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
   auto asks = [](const ComponentStatus& status) {
-    return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "app.t#2";
+    return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "`app`.`t`#2";
   };
   ASSERT_TRUE(component.wait_status(asks, 30s));
   source("INSERT INTO t VALUES (2, 2, 2); ALTER TABLE t DROP COLUMN b; INSERT INTO t VALUES (3, 3)");
   const Position second = run_copy("full.r1", {"app.t"});
   component.desire([&](ComponentDesired& desired) {
     *desired.mutable_window_end() = net::to_proto(second);
-    desired.add_recopied_tables("app.t#2");
+    desired.add_recopied_tables("`app`.`t`#2");
   });
   ASSERT_TRUE(wait_closed());
   follow_strictly();
@@ -321,13 +321,13 @@ TEST_F(IncrWindowTest, RowsInTheWindowThatDoNotFitTheCopyAskForANewOne) {
       start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
   ASSERT_TRUE(component.wait_status(
       [](const ComponentStatus& status) {
-        return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "app.t#2";
+        return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "`app`.`t`#2";
       },
       30s));
   const Position second = run_copy("full.r1", {"app.t"});
   component.desire([&](ComponentDesired& desired) {
     *desired.mutable_window_end() = net::to_proto(second);
-    desired.add_recopied_tables("app.t#2");
+    desired.add_recopied_tables("`app`.`t`#2");
   });
   ASSERT_TRUE(wait_closed());
   follow_strictly();
@@ -350,13 +350,13 @@ TEST_F(IncrWindowTest, ALargeTransactionOfAnOlderDefinition) {
       [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
   ASSERT_TRUE(component.wait_status(
       [](const ComponentStatus& status) {
-        return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "app.t#2";
+        return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "`app`.`t`#2";
       },
       30s));
   const Position second = run_copy("full.r1", {"app.t"});
   component.desire([&](ComponentDesired& desired) {
     *desired.mutable_window_end() = net::to_proto(second);
-    desired.add_recopied_tables("app.t#2");
+    desired.add_recopied_tables("`app`.`t`#2");
   });
   ASSERT_TRUE(wait_closed());
   follow_strictly();
