@@ -59,7 +59,7 @@ std::vector<TableText> tables() {
       {"ddl", project +
                   "position VARCHAR(512) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, epoch BIGINT UNSIGNED NOT "
                   "NULL, statement LONGBLOB NOT NULL, before_state LONGBLOB NOT NULL, state VARCHAR(16) NOT NULL, "
-                  "error MEDIUMBLOB NOT NULL, decision MEDIUMBLOB NOT NULL, updated_at TIMESTAMP(6) NOT NULL DEFAULT "
+                  "error MEDIUMBLOB NOT NULL, decision MEDIUMBLOB, updated_at TIMESTAMP(6) NOT NULL DEFAULT "
                   "CURRENT_TIMESTAMP(6) ON "
                   "UPDATE CURRENT_TIMESTAMP(6), PRIMARY KEY (project, position)"},
   };

@@ -10,6 +10,7 @@ namespace {
 // The time first: every change committed before it lies before the end position.
 Status sample(mysql::Connection& connection, SourceState& state) {
   SourceState::Sample taken;
+  taken.answered = std::chrono::steady_clock::now();
   SLUICE_ASSIGN(taken.asked_us, mysql::server_time_us(connection));
   SLUICE_ASSIGN(taken.end, mysql::end_position(connection));
   state.set(std::move(taken));

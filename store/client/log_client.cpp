@@ -143,6 +143,7 @@ class GrpcLogClient final : public LogClient {
     item.end = net::from_proto(response.end());
     item.source_end = net::from_proto(response.source_end());
     item.source_asked_us = response.source_asked_us();
+    item.source_age = std::chrono::milliseconds(response.source_age_ms());
     item.caught_up = response.caught_up();
     std::lock_guard lock(mutex_);
     // Heartbeats cost no credit; of those that nobody has taken the last one is enough.

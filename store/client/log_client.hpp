@@ -32,11 +32,12 @@ struct LogClientOptions {
 };
 
 struct LogItem {
-  std::optional<Batch> batch;  // none: only a heartbeat
-  Position end;                // what the Store holds
-  Position source_end;         // the source's end when last asked
-  int64_t source_asked_us = 0;
-  bool caught_up = false;  // nothing left to read after this item
+  std::optional<Batch> batch;               // none: only a heartbeat
+  Position end;                             // what the Store holds
+  Position source_end;                      // the source's end when last asked
+  int64_t source_asked_us = 0;              // 0: it never answered
+  std::chrono::milliseconds source_age{0};  // of that answer, when the item was sent
+  bool caught_up = false;                   // nothing left to read after this item
 };
 
 class LogClient {

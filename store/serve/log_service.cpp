@@ -393,6 +393,7 @@ void Session::describe(v1::ReadResponse& response) {
   *response.mutable_end() = net::to_proto(log_.status().end);
   *response.mutable_source_end() = net::to_proto(sample.end);
   response.set_source_asked_us(sample.asked_us);
+  if (sample.asked_us != 0) response.set_source_age_ms(sample.age_ms());
   response.set_caught_up(cursor_->at_end());
 }
 

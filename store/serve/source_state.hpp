@@ -1,6 +1,7 @@
-// SourceState: what the source said of its own log when it was last asked. Thread safe.
+// SourceState: what the source said of its own log when it last answered. Thread safe.
 #pragma once
 
+#include <chrono>
 #include <mutex>
 
 #include "core/position.hpp"
@@ -10,8 +11,12 @@ namespace sluice::store {
 class SourceState {
  public:
   struct Sample {
-    Position end;          // the source's end position
-    int64_t asked_us = 0;  // and when that was, on the source's clock; 0: never asked
+    Position end;                                      // the source's end position
+    int64_t asked_us = 0;                              // and when that was, on the source's clock; 0: it never answered
+    std::chrono::steady_clock::time_point answered{};  // the same on ours
+    int64_t age_ms() const {
+      return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - answered).count();
+    }
   };
   void set(Sample sample) {
     std::lock_guard lock(mutex_);

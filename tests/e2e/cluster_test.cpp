@@ -158,5 +158,35 @@ TEST_P(Appliers, LoadOfAllKindsEndsEqual) {
 
 INSTANTIATE_TEST_SUITE_P(OneAndSixteen, Appliers, ::testing::Values(1, 16));
 
+// startTimestamp: what was committed before it is left alone, a definition that changed before it included.
+TEST_F(Cluster, AnIncrementalProjectBeginsAtItsStartTime) {
+  source.sql("CREATE DATABASE timed; CREATE TABLE timed.t (id INT PRIMARY KEY)");
+  source.sql(
+      "INSERT INTO timed.t VALUES (1); ALTER TABLE timed.t ADD COLUMN early INT; INSERT INTO timed.t VALUES (2, 2)");
+  target.sql("CREATE DATABASE timed; CREATE TABLE timed.t (id INT PRIMARY KEY, early INT)");
+  const std::string earlier = source.query_value("SELECT UNIX_TIMESTAMP()");
+  std::string start = earlier;
+  ASSERT_TRUE(wait_until([&] { return (start = source.query_value("SELECT UNIX_TIMESTAMP()")) != earlier; }));
+  source.sql("INSERT INTO timed.t VALUES (3, 3); ALTER TABLE timed.t ADD COLUMN late INT");
+  ASSERT_EQ(client({"datasource", "create", "old", source.url()}), 0);
+  ASSERT_EQ(client({"datasource", "create", "new", target.url()}), 0);
+  std::ofstream(folder.file("project.yaml"))
+      << "name: shop\ntype: MIGRATION\nsourceEndpointId: old\nsinkEndpointId: new\nenableIncrTransfer: true\n"
+         "incrTransferConfig:\n  startTimestamp: \""
+      << start
+      << "\"\n"
+         "transferMapping:\n  mode: WILDCARD\n  tableAndViewWhiteList: [\"timed.*\"]\n";
+  std::string output;
+  ASSERT_EQ(client({"project", "create", "-f", folder.file("project.yaml")}, &output), 0) << output;
+  ASSERT_EQ(client({"project", "start", "shop"}, &output), 0) << output;
+  source.sql("INSERT INTO timed.t VALUES (4, 4, 4)");
+  const auto ids = [&] { return target.query_value("SELECT COALESCE(GROUP_CONCAT(id ORDER BY id), '') FROM timed.t"); };
+  EXPECT_TRUE(wait_until([&] { return ids() == "3,4"; }, minutes(2))) << ids() << describe().dump(1);
+  ASSERT_EQ(client({"project", "finish", "shop"}, &output), 0) << output;
+  EXPECT_TRUE(wait_until([&] { return describe().value("status", "") == "FINISHED"; }, minutes(2)))
+      << describe().dump(1);
+  EXPECT_EQ(ids(), "3,4");
+}
+
 }  // namespace
 }  // namespace sluice::testing

@@ -1,4 +1,4 @@
-// The actors of Incr-Sync and their messages. Both are detached: the reader waits for the Store, the session for
+// The actors of Incr-Sync and their messages. All are detached: the reader waits for the Store, the others for
 // databases. A message carries what one message of the Store held, never a row.
 #pragma once
 
@@ -7,6 +7,7 @@
 #include <caf/typed_actor.hpp>
 #include <memory>
 
+#include "agents/components/incr_sync/ddl_order.hpp"
 #include "agents/components/runtime/component.hpp"
 #include "sinks/actors.hpp"
 #include "store/client/log_client.hpp"
@@ -20,6 +21,12 @@ struct ItemRead {
 struct DesiredChanged {
   std::shared_ptr<const cluster::v1::ComponentDesired> desired;
 };
+struct RunDdl {
+  std::shared_ptr<const DdlOrder> order;
+};
+struct DdlRan {
+  std::shared_ptr<const Result<database::DdlOutcome>> outcome;
+};
 struct SessionTick {};
 
 // Reads the Store's stream and passes every item on. The stream's credit bounds what waits in mailboxes.
@@ -27,12 +34,19 @@ using reader_actor = caf::typed_actor<
     // Reads one item, then asks itself for the next.
     caf::reacts_to<ReadNext>>;
 
+// Runs one DDL statement after the other, while the session goes on with what it does not concern.
+using ddl_actor = caf::typed_actor<
+    // Runs it and tells the session.
+    caf::reacts_to<RunDdl>>;
+
 // The dispatcher: decides what is applied, when and how.
 using session_actor = caf::typed_actor<
     // An item of the Store, or the error that ended the stream.
     caf::reacts_to<ItemRead>,
     // An applier is done with its group.
     caf::reacts_to<database::GroupApplied>,
+    // The statement that was ordered is done, or failed.
+    caf::reacts_to<DdlRan>,
     // The coordinator wishes something else.
     caf::reacts_to<DesiredChanged>,
     // Time has passed.
@@ -43,4 +57,6 @@ using session_actor = caf::typed_actor<
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::ReadNext)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::ItemRead)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::DesiredChanged)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::RunDdl)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::DdlRan)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::SessionTick)

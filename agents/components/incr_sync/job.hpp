@@ -14,7 +14,6 @@
 
 #include "agents/components/runtime/component.hpp"
 #include "core/endpoint.hpp"
-#include "core/net/convert.hpp"
 #include "core/table_mapping.hpp"
 #include "sinks/database/apply/applier.hpp"
 #include "sinks/database/apply/ddl_runner.hpp"
@@ -44,9 +43,10 @@ struct IncrProgress {
   int64_t complete_until_us = 0;
   bool caught_up = false;
   int64_t source_asked_us = 0;
-  std::chrono::steady_clock::time_point source_heard;
+  std::chrono::steady_clock::time_point source_heard;  // when the source gave that answer
 };
-// Age of the oldest change that is not applied, as far as is known at `now`. Grows when nothing is heard.
+// Age of the oldest change that is not applied, as far as is known at `now`. Grows when the source does not answer, and
+// when nothing is heard of it.
 int64_t lag_ms(const IncrProgress& progress, std::chrono::steady_clock::time_point now);
 
 using OpenLog = std::function<Result<std::unique_ptr<store::LogClient>>(const store::LogClientOptions&)>;

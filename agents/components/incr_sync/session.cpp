@@ -4,6 +4,7 @@
 
 #include "core/log.hpp"
 #include "core/metrics.hpp"
+#include "core/net/convert.hpp"
 #include "engines/mysql/catalog.hpp"
 #include "engines/mysql/positions.hpp"
 
@@ -41,16 +42,21 @@ struct Session::HeldBatch {
 };
 
 Session::Session(Job& job)
-    : job_(job), definitions_(job.mapping), ddl_(job.ddl, job.mapping), events_(job.piece_bytes) {}
+    : job_(job),
+      definitions_(job.mapping),
+      ddl_(std::make_shared<database::DdlRunner>(job.ddl, job.mapping)),
+      events_(job.piece_bytes) {}
 
 Status Session::on_item(const store::LogItem& item) {
   if (item.batch) batches_.push_back(std::make_shared<const HeldBatch>(*item.batch, client_));
   item_caught_up_ = item.caught_up;
   if (item.caught_up) item_end_ = item.end;
-  source_end_ = item.source_end;
-  source_asked_us_ = item.source_asked_us;
-  if (heard_ == Clock::time_point()) job_.change([](IncrProgress& progress) { progress.retrying.reset(); });
-  heard_ = Clock::now();
+  if (item.source_asked_us != 0) {
+    source_end_ = item.source_end;
+    source_asked_us_ = item.source_asked_us;
+    heard_ = Clock::now() - item.source_age;
+  }
+  if (!std::exchange(streams_, true)) job_.change([](IncrProgress& progress) { progress.retrying.reset(); });
   return advance();
 }
 
@@ -75,7 +81,10 @@ Status Session::on_applied(uint32_t applier, const database::Group& group,
       watermark_.pass(group.low_watermark);
     }
   } else {
-    for (const auto& transaction : group.transactions) watermark_.applied(transaction->number, applier);
+    for (const auto& transaction : group.transactions) {
+      watermark_.applied(transaction->number, applier);
+      barrier_.committed(*transaction);
+    }
     scheduler_.committed(group.transactions);
   }
   if (group.last_piece && greater(group.low_watermark, persisted_)) {
@@ -134,6 +143,7 @@ Status Session::advance() {
   if (ended_) return {};
   if (blocked_) SLUICE_TRY(look_for_copies());
   SLUICE_TRY(consume());
+  if (found_ && !leaving_ && !finishing_) return begin_here();
   dispatch();
   return settle();
 }
@@ -143,7 +153,7 @@ std::optional<Position> Session::limit() const {
   auto take = [&](const Position& position) {
     if (!least || compare_in_log(position, *least) < 0) least = position;
   };
-  if (window_ && !window_end().empty()) take(window_end());
+  if (window_ && !seeking_ && !window_end().empty()) take(window_end());
   const auto& hold = desired_.hold();
   if (hold_seen_ != 0 && !hold_over_ && hold.has_apply_to()) take(net::from_proto(hold.apply_to()));
   if (const auto drain = job_.sample().drain_to) take(*drain);
@@ -173,7 +183,9 @@ Status Session::consume() {
     if (leaving_ || finishing_ || blocked_ || (paused && !streaming_)) return {};
     LogEvent& event = queue_.front();
     if (beyond(event.end) && event.first_piece) return {};
-    if (event.heartbeat) {
+    if (seeking_) {
+      if (!seek(event)) return {};
+    } else if (event.heartbeat) {
       if (streaming_) return {};
       watermark_.pass(event.end);
     } else if (!event.whole()) {
@@ -310,10 +322,13 @@ Result<bool> Session::add_transaction(LogEvent& event) {
   }
   if (!greater(event.end, start_)) return true;  // the Store began a little earlier
   if (!event.ddl.empty()) {
-    if (!quiet()) return false;
-    SLUICE_ASSIGN(const bool done, run_ddl(event));
-    if (!done) return false;
+    SLUICE_ASSIGN(const DdlStep step, pass_ddl(event));
+    if (step == DdlStep::kWait) return false;
     changed_ = event.end;
+    if (step == DdlStep::kRunsBeside) return true;
+  } else {
+    SLUICE_ASSIGN(const bool waits, barred(event));
+    if (waits) return false;
   }
   auto transaction = std::make_shared<database::Transaction>();
   transaction->rows.reserve(event.rows.size());
@@ -331,6 +346,7 @@ Result<bool> Session::add_transaction(LogEvent& event) {
   transaction->holds = std::move(event.holds);
   changed_ = event.end;
   transaction->number = watermark_.add(event.id, event.end, event.commit_time_us);
+  barrier_.opened(*transaction);
   scheduler_.add(std::move(transaction));
   return true;
 }
@@ -358,7 +374,7 @@ Status Session::place_large_transaction(const LogEvent& event) {
 
 // A piece of a transaction that is too large to be kept: everything before it is committed first, and it runs alone.
 Result<bool> Session::stream_piece(LogEvent& event) {
-  if (flying_ > 0 || !scheduler_.empty()) return false;
+  if (flying_ > 0 || !scheduler_.empty() || barrier_.raised()) return false;
   if (event.first_piece && streaming_) return false;
   if (event.first_piece) SLUICE_TRY(place_large_transaction(event));
   if (!event.ddl.empty()) {
@@ -450,11 +466,15 @@ Status Session::settle() {
     leaving_ = SessionEnd::kRestart;
   if (leaving_) {
     if (leaving_since_ == Clock::time_point()) leaving_since_ = Clock::now();
-    if (flying_ == 0) finish(*leaving_);
-    if (flying_ != 0 && Clock::now() - leaving_since_ > kLeavePatience) ended_ = leaving_;
+    if (flying_ == 0 && !barrier_.raised()) {
+      finish(*leaving_);
+    } else if (Clock::now() - leaving_since_ > kLeavePatience) {
+      // A DDL statement is ended by a stop only: another session would begin it anew.
+      if (leaving_ == SessionEnd::kStopped || !barrier_.raised()) ended_ = leaving_;
+    }
     return {};
   }
-  if (window_ && quiet() && !window_end().empty() && reached(window_end())) SLUICE_TRY(close_window());
+  if (window_ && !seeking_ && quiet() && !window_end().empty() && reached(window_end())) SLUICE_TRY(close_window());
   if (ended_ || finishing_) return {};
   SLUICE_TRY(settle_hold());
   return settle_drain();
@@ -511,7 +531,7 @@ Status Session::settle_drain() {
     job_.change([&](IncrProgress& progress) { progress.drain_to = drain_to; });
     return advance();
   }
-  if (window_ || !quiet() || !reached(*drain_to)) return {};
+  if ((window_ && !seeking_) || !quiet() || !reached(*drain_to)) return {};
   watermark_.pass(*drain_to);
   finish(SessionEnd::kFinished);
   return {};
@@ -551,6 +571,8 @@ void Session::publish() {
     progress.applied = persisted_;  // a Store that is placed anew begins here: not behind what a restart finds
     progress.complete_until_us = complete;
     progress.caught_up = caught_up;
+    // A Store that the source has not answered yet knows less than the one before.
+    if (source_asked_us_ == 0) return;
     progress.source_asked_us = source_asked_us_;
     progress.source_heard = heard_;
   });

@@ -4,6 +4,8 @@
 //
 //   items of the Store -> events -> [consume: windows, definitions, DDL, limits] -> scheduler -> [dispatch] -> appliers
 //        ^ credit comes back when the batches are let go                                 acks -> watermark
+//
+// Strictly, a DDL statement runs beside the appliers, behind a barrier for the tables that it concerns.
 #pragma once
 
 #include <functional>
@@ -14,6 +16,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "agents/components/incr_sync/ddl_barrier.hpp"
+#include "agents/components/incr_sync/ddl_order.hpp"
 #include "agents/components/incr_sync/decisions.hpp"
 #include "agents/components/incr_sync/job.hpp"
 #include "agents/components/incr_sync/log_events.hpp"
@@ -21,6 +25,7 @@
 #include "sinks/database/apply/definitions.hpp"
 #include "sinks/database/apply/scheduler.hpp"
 #include "sinks/database/apply/watermark.hpp"
+#include "store/client/log_client.hpp"
 
 namespace sluice::agents {
 
@@ -29,6 +34,7 @@ enum class SessionEnd : uint8_t { kFinished, kStopped, kRestart };
 class Session {
  public:
   using SendGroup = std::function<void(uint32_t applier, std::shared_ptr<const database::Group>)>;
+  using SendDdl = std::function<void(std::shared_ptr<const DdlOrder>)>;
 
   explicit Session(Job& job);
 
@@ -36,20 +42,32 @@ class Session {
   Status open();
   const Position& start() const { return start_; }
   std::vector<std::shared_ptr<database::Applier>> take_appliers() { return std::move(appliers_); }
-  void attach(std::shared_ptr<store::LogClient> client, SendGroup send);
+  const std::shared_ptr<database::DdlRunner>& ddl() const { return ddl_; }
+  bool runs_ddl() const { return barrier_.raised(); }
+  // Connections of this epoch that an earlier session or process, or this one, left behind: what they have under way
+  // ends.
+  Status end_leftovers();
+  void attach(std::shared_ptr<store::LogClient> client, SendGroup send, SendDdl send_ddl);
 
   // An error ends the session.
   Status on_item(const store::LogItem& item);
   Status on_applied(uint32_t applier, const database::Group& group, const Result<database::GroupResult>& result);
+  Status on_stream_end(const Error& error);
+  Status on_ddl(const Result<database::DdlOutcome>& outcome);
   Status on_desired(const cluster::v1::ComponentDesired& desired);
   Status on_tick();
   std::optional<SessionEnd> ended() const { return ended_; }
   // Breaks off a DDL statement that runs, which only its server can end otherwise. From any thread.
-  void abort() { ddl_.abort(); }
+  void abort() { ddl_->abort(); }
 
  private:
   using Clock = std::chrono::steady_clock;
-  struct TableUse {  // what a schema id of the stream stands for now
+  // A row of the checkpoint table that belongs to no applier: how far the copy's window reaches, and in its set what
+  // else is to be known of a start.
+  static constexpr uint32_t kMarker = 1'000'000;
+  static constexpr std::string_view kStrict = "strict";    // the window is closed and the foreign keys are in place
+  static constexpr std::string_view kSeeking = "seeking";  // the transaction of the start time is not found yet
+  struct TableUse {                                        // what a schema id of the stream stands for now
     bool included = false;
     TableName source;
     SchemaPtr schema;
@@ -59,13 +77,16 @@ class Session {
 
   // session_open.cpp
   Status recover_rows();
-  Status end_leftovers();
   Status load_tables();
-  Status choose_start();
+  void choose_start();
   Result<mysql::Connection*> control();
   Result<mysql::Connection*> target_catalog();
   Result<mysql::Connection*> source_catalog();
   Result<mysql::Connection*> source_data();
+
+  // session_start.cpp
+  bool seek(LogEvent& event);
+  Status begin_here();
 
   // session.cpp
   Status advance();
@@ -90,7 +111,7 @@ class Session {
   void finish(SessionEnd how);
   void publish();
   Status place_large_transaction(const LogEvent& event);
-  bool quiet() const { return flying_ == 0 && scheduler_.empty() && !streaming_; }
+  bool quiet() const { return flying_ == 0 && scheduler_.empty() && !streaming_ && !barrier_.raised(); }
   std::optional<Position> limit() const;
   bool reached(const Position& position) const;
   std::optional<database::ConflictPolicy> decided_policy(const std::string& id) const;
@@ -115,12 +136,20 @@ class Session {
   Status rewrite(const Rereading& reading, mysql::Connection& source, mysql::Connection& target);
   Result<bool> wait_for_definitions(const TableName& table);
 
+  // session_barrier.cpp
+  enum class DdlStep : uint8_t { kWait, kDone, kRunsBeside };
+  Result<DdlStep> pass_ddl(LogEvent& event);
+  Result<bool> can_run_beside(const LogEvent& event);
+  Result<DdlStep> run_beside(LogEvent& event);
+  Result<bool> barred(const LogEvent& event);
+
   // session_ddl.cpp
   Status check_large(const LogEvent& event) const;
   Result<bool> run_ddl(LogEvent& event);
   Result<bool> run_statement(const database::DdlEvent& ddl, const Position& end);
   Result<bool> decided_or(const database::DdlEvent& ddl, const Error& error);
   Result<std::optional<std::vector<TableName>>> absent_tables(const mysql::DdlStatement& statement);
+  Status after_statement(const mysql::DdlStatement& statement, database::DdlOutcome outcome);
   Result<bool> carry_out(const database::DdlEvent& ddl, const mysql::DdlStatement& statement);
   Result<bool> across_border(const database::DdlEvent& ddl, const mysql::DdlStatement& statement);
   Status drop_tables(const database::DdlEvent& ddl, const std::vector<TableName>& tables);
@@ -133,6 +162,7 @@ class Session {
   Job& job_;
   std::shared_ptr<store::LogClient> client_;
   SendGroup send_;
+  SendDdl send_ddl_;
   cluster::v1::ComponentDesired desired_;
   Decisions decisions_;
   std::optional<SessionEnd> ended_;
@@ -142,7 +172,7 @@ class Session {
   Position snapshot_at_;
   std::vector<std::shared_ptr<database::Applier>> appliers_;
   database::Definitions definitions_;
-  database::DdlRunner ddl_;
+  std::shared_ptr<database::DdlRunner> ddl_;
   Windows windows_;
   std::vector<database::TableRow> tables_;
 
@@ -153,6 +183,15 @@ class Session {
   database::Scheduler scheduler_;
   database::Watermark watermark_;
   std::unordered_map<uint64_t, TableUse> uses_;
+  DdlBarrier barrier_;
+  // The statement that waits at the front of the queue for its barrier, or runs behind it.
+  struct Beside {
+    std::shared_ptr<const DdlOrder> order;
+    Concerned concerned;
+    uint64_t number = 0;  // in the watermark
+  };
+  std::optional<Beside> beside_;
+  std::optional<Error> stream_end_;  // the Store's stream ended while a statement runs
   std::vector<bool> idle_;
   size_t flying_ = 0;
   bool streaming_ = false;  // pieces of one transaction are under way
@@ -160,15 +199,20 @@ class Session {
   std::string store_address_;
 
   Position start_;
-  Position consumed_;  // end of the last event that was taken from the queue
-  Position changed_;   // end of the last one that changed something on the target
-  Position seen_;      // everything up to here stands in the queue, or stood there
-  Position item_end_;  // what the Store held when nothing was left to read
+  // Nothing is applied yet: the first transaction of the project's start time is looked for. When it is found the rows
+  // say so, and the session starts again from them.
+  bool seeking_ = false;
+  bool found_ = false;  // it stands at the front of the queue
+  Position consumed_;   // end of the last event that was taken from the queue
+  Position changed_;    // end of the last one that changed something on the target
+  Position seen_;       // everything up to here stands in the queue, or stood there
+  Position item_end_;   // what the Store held when nothing was left to read
   bool item_caught_up_ = false;
   Position source_end_;
   int64_t source_asked_us_ = 0;
-  Clock::time_point heard_;
-  Position persisted_;  // greatest low watermark in a committed row
+  Clock::time_point heard_;  // when the source said so
+  bool streams_ = false;     // the Store has sent something
+  Position persisted_;       // greatest low watermark in a committed row
   Position told_durable_;
   Clock::time_point checkpointed_, told_at_, looked_at_;
   int64_t caught_up_us_ = 0;

@@ -7,12 +7,14 @@
 #include <future>
 
 #include "agents/components/incr_sync/actors.hpp"
+#include "core/log.hpp"
 #include "sinks/database/apply/applier_actor.hpp"
 
 namespace sluice::agents {
 namespace {
 
 using namespace std::chrono_literals;
+constexpr std::string_view kLog = "incr_sync";
 constexpr auto kTick = 100ms;
 constexpr auto kReadPatience = 500ms;
 constexpr auto kSilence = 15s;  // the Store sends something every second
@@ -33,6 +35,16 @@ reader_actor::behavior_type reader(reader_actor::pointer self, std::shared_ptr<s
     if (item->ok()) *heard = now;
     self->send(session, ItemRead{item});
     if (item->ok()) self->send(self, ReadNext{});
+  }};
+}
+
+ddl_actor::behavior_type ddl_behavior(ddl_actor::pointer self, std::shared_ptr<database::DdlRunner> runner,
+                                      session_actor session) {
+  return {[self, runner, session](const RunDdl& message) {
+    const DdlOrder& order = *message.order;
+    auto outcome = std::make_shared<const Result<database::DdlOutcome>>(
+        runner->run_beside(order.event, order.statement, order.mode));
+    self->send(session, DdlRan{std::move(outcome)});
   }};
 }
 
@@ -60,10 +72,14 @@ session_actor::behavior_type session_behavior(session_actor::pointer self, std::
   return {
       [run](const ItemRead& message) {
         if (run->over) return;
-        run->after(message.item->ok() ? run->session->on_item(**message.item) : Status(message.item->error()));
+        run->after(message.item->ok() ? run->session->on_item(**message.item)
+                                      : run->session->on_stream_end(message.item->error()));
       },
       [run](const database::GroupApplied& message) {
         if (!run->over) run->after(run->session->on_applied(message.applier, *message.group, *message.result));
+      },
+      [run](const DdlRan& message) {
+        if (!run->over) run->after(run->session->on_ddl(*message.outcome));
       },
       [run](const DesiredChanged& message) {
         if (!run->over) run->after(run->session->on_desired(*message.desired));
@@ -114,7 +130,6 @@ Result<SessionEnd> run_session(Job& job, SessionMailbox& mailbox) {
   options.reader = spec.component_id();
   options.epoch = spec.epoch();
   options.after = session->start();
-  options.at_time_us = options.after.empty() ? spec.start_time_us() : 0;
   options.includes.assign(spec.includes().begin(), spec.includes().end());
   options.excludes.assign(spec.excludes().begin(), spec.excludes().end());
   options.credit_bytes = job.credit_bytes;
@@ -131,12 +146,17 @@ Result<SessionEnd> run_session(Job& job, SessionMailbox& mailbox) {
   // The session gets its ports before its first message: nobody knows the actor yet.
   auto appliers = session->take_appliers();
   auto ports = std::make_shared<std::vector<database::applier_actor>>();
-  session->attach(client, [ports](uint32_t applier, std::shared_ptr<const database::Group> group) {
-    caf::anon_send((*ports)[applier], database::ApplyGroup{std::move(group)});
-  });
+  auto ddl_port = std::make_shared<ddl_actor>();
+  session->attach(
+      client,
+      [ports](uint32_t applier, std::shared_ptr<const database::Group> group) {
+        caf::anon_send((*ports)[applier], database::ApplyGroup{std::move(group)});
+      },
+      [ddl_port](std::shared_ptr<const DdlOrder> order) { caf::anon_send(*ddl_port, RunDdl{std::move(order)}); });
   // Held back until the appliers are spawned: they are told the session's handle.
   session_actor actor = system.spawn<caf::detached>(session_behavior, run);
   for (const auto& applier : appliers) ports->push_back(database::spawn_applier(system, applier, actor));
+  *ddl_port = system.spawn<caf::detached>(ddl_behavior, session->ddl(), actor);
   reader_actor stream = system.spawn<caf::detached>(reader, client, actor);
   {
     std::lock_guard lock(mailbox.content_->mutex);
@@ -152,10 +172,18 @@ Result<SessionEnd> run_session(Job& job, SessionMailbox& mailbox) {
   }
   client->cancel();
   for (const auto& applier : appliers) applier->abort();
+  session->ddl()->abort();
+  // The server would go on with a statement whose client is gone.
+  if (session->runs_ddl()) {
+    if (const auto left = session->end_leftovers(); !left.ok())
+      log::warn(kLog, "a DDL statement may still run on the target", {{"cause", left.error()}});
+  }
   caf::anon_send_exit(stream, caf::exit_reason::user_shutdown);
   for (const auto& port : *ports) caf::anon_send_exit(port, caf::exit_reason::user_shutdown);
+  caf::anon_send_exit(*ddl_port, caf::exit_reason::user_shutdown);
   caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
   ports->clear();
+  *ddl_port = nullptr;
   return result;
 }
 

@@ -55,7 +55,7 @@ Result<bool> Session::run_ddl(LogEvent& event) {
     ++end.offset;
     SLUICE_TRY(check_large(event));
   }
-  ddl_.set_decisions(decisions_.ddl);
+  ddl_->set_decisions(decisions_.ddl);
   for (const database::DdlEvent& ddl : event.ddl) {
     SLUICE_ASSIGN(const bool done, run_statement(ddl, end));
     if (!done) return false;
@@ -137,7 +137,7 @@ Result<bool> Session::run_statement(const database::DdlEvent& ddl, const Positio
 Result<bool> Session::decided_or(const database::DdlEvent& ddl, const Error& error) {
   SLUICE_ASSIGN(auto* connection, control());
   const bool only_skip = error.code() == ErrorCode::STATEMENT_IN_LOG;
-  SLUICE_ASSIGN(const auto outcome, ddl_.decided(ddl, {window_, {}}, only_skip, *connection));
+  SLUICE_ASSIGN(const auto outcome, ddl_->decided(ddl, {window_, {}}, only_skip, *connection));
   if (!outcome) return error.with_position(ddl.position);
   if (*outcome == database::DdlOutcome::kApplied) job_.change([](IncrProgress& progress) { ++progress.ddl; });
   forget_definitions();
@@ -177,22 +177,29 @@ Result<std::optional<std::vector<TableName>>> Session::absent_tables(const mysql
 
 Result<bool> Session::carry_out(const database::DdlEvent& ddl, const mysql::DdlStatement& statement) {
   SLUICE_ASSIGN(auto* connection, control());
-  auto outcome = ddl_.run(ddl, statement, {window_, {}}, *connection);
+  auto outcome = ddl_->run(ddl, statement, {window_, {}}, *connection);
   if (!outcome.ok()) {
     if (outcome.error().code() == ErrorCode::UNSUPPORTED && is_rename(statement)) return across_border(ddl, statement);
     return outcome.error();
   }
-  if (*outcome == database::DdlOutcome::kApplied) job_.change([](IncrProgress& progress) { ++progress.ddl; });
+  SLUICE_TRY(after_statement(statement, *outcome));
+  return true;
+}
+
+// It is done, or skipped: what was known of its tables counts no more.
+Status Session::after_statement(const mysql::DdlStatement& statement, database::DdlOutcome outcome) {
+  const bool applied = outcome == database::DdlOutcome::kApplied;
+  if (applied) job_.change([](IncrProgress& progress) { ++progress.ddl; });
   if (statement.kind == DdlKind::kDropTable) {
+    SLUICE_ASSIGN(auto* connection, control());
     for (const auto& table : statement.tables) {
       windows_.forget(table.source);
       // A table that gets the name later has foreign keys of its own.
-      if (*outcome == database::DdlOutcome::kApplied)
-        SLUICE_TRY(database::forget_table(*connection, job_.apply.owner, table.source));
+      if (applied) SLUICE_TRY(database::forget_table(*connection, job_.apply.owner, table.source));
     }
   }
   forget_definitions();
-  return true;
+  return {};
 }
 
 // RENAME over the border of the project's scope: what leaves is dropped, what enters is copied with its rows.
@@ -223,7 +230,7 @@ Status Session::drop_tables(const database::DdlEvent& ddl, const std::vector<Tab
   drop.sql_mode = 0;
   SLUICE_ASSIGN(const auto statement, mysql::parse_ddl(drop.sql, drop.database, 0));
   SLUICE_ASSIGN(auto* connection, control());
-  SLUICE_ASSIGN(const auto outcome, ddl_.run(drop, statement, {true, {}}, *connection));
+  SLUICE_ASSIGN(const auto outcome, ddl_->run(drop, statement, {true, {}}, *connection));
   if (outcome == database::DdlOutcome::kApplied) job_.change([](IncrProgress& progress) { ++progress.ddl; });
   for (const TableName& table : tables) {
     windows_.forget(table);

@@ -10,9 +10,6 @@ namespace {
 
 using database::CheckpointRow;
 constexpr std::string_view kLog = "incr_sync";
-// A row of the checkpoint table that belongs to no applier: how far the copy's window reaches and whether it is closed.
-constexpr uint32_t kMarker = 1'000'000;
-constexpr std::string_view kStrict = "strict";
 
 Result<mysql::Connection*> keep(std::unique_ptr<mysql::Connection>& place,
                                 const std::function<Result<std::unique_ptr<mysql::Connection>>()>& open) {
@@ -70,12 +67,12 @@ Status Session::open() {
   SLUICE_TRY(load_tables());
   SLUICE_TRY(recover_rows());
   SLUICE_ASSIGN(auto* connection, control());
-  SLUICE_TRY(ddl_.load_journal(*connection));
+  SLUICE_TRY(ddl_->load_journal(*connection));
   SLUICE_ASSIGN(const auto conflicts, database::read_conflict_totals(*connection, job_.apply.owner));
   job_.change([&](IncrProgress& progress) {
     progress.conflicts_total = conflicts.total;
     progress.conflicts_skipped = conflicts.skipped;
-    progress.start = progress.start.empty() ? start_ : progress.start;
+    if (progress.start.empty() && !seeking_) progress.start = start_;
     progress.applied = start_;
     progress.window_closed = !window_;
   });
@@ -83,7 +80,6 @@ Status Session::open() {
   return {};
 }
 
-// Connections of this epoch that an earlier session or process left behind: what they have under way ends first.
 Status Session::end_leftovers() {
   SLUICE_ASSIGN(auto* connection, control());
   const auto& owner = job_.apply.owner;
@@ -115,13 +111,14 @@ Status Session::recover_rows() {
   std::erase_if(rows, [&](const CheckpointRow& row) {
     if (row.applier != kMarker) return false;
     strict = std::find(row.applied.begin(), row.applied.end(), kStrict) != row.applied.end();
+    seeking_ = std::find(row.applied.begin(), row.applied.end(), kSeeking) != row.applied.end();
     extended_end_ = row.low_watermark;
     marker_seq_ = row.seq + 1;
     return true;
   });
   database::Recovered recovered = database::recover(rows);
   start_ = recovered.start;
-  if (!recovered.found) SLUICE_TRY(choose_start());
+  if (!recovered.found) choose_start();
   if (compare_in_log(start_, job_.acknowledged) < 0) {
     log::warn(kLog, "the target lost acknowledged transactions; they are applied again",
               {{"error", Error(ErrorCode::TARGET_LOST_COMMITS, "the rows are at " + start_.to_string(), owner.component,
@@ -137,6 +134,7 @@ Status Session::recover_rows() {
     fresh.push_back({i, owner.epoch, recovered.next_seq, start_, watermark_.applied_by(i)});
   CheckpointRow marker{kMarker, owner.epoch, marker_seq_, extended_end_, {}};
   if (!window_) marker.applied.emplace_back(kStrict);  // an open window stays open, whatever follows
+  if (seeking_) marker.applied.emplace_back(kSeeking);
   fresh.push_back(marker);
   SLUICE_TRY(database::rewrite_checkpoints(*connection, owner, fresh));
   for (uint32_t i = 0; i < job_.appliers; ++i) {
@@ -144,15 +142,6 @@ Status Session::recover_rows() {
     appliers_.push_back(std::move(applier));
   }
   idle_.assign(job_.appliers, true);
-  return {};
-}
-
-// Nothing was applied yet: where the project's log begins. That is before the tables were listed, so that the log has
-// the CREATE of every table that is not among them; a table's first window may begin later.
-Status Session::choose_start() {
-  start_ = windows_.first_start();
-  const Position begin = net::from_proto(job_.context.spec().start());
-  if (!begin.empty() && (start_.empty() || compare_in_log(begin, start_) < 0)) start_ = begin;
   return {};
 }
 
@@ -175,9 +164,10 @@ Status Session::write_marker(const Position& end, bool strict, bool begun) {
   return {};
 }
 
-void Session::attach(std::shared_ptr<store::LogClient> client, SendGroup send) {
+void Session::attach(std::shared_ptr<store::LogClient> client, SendGroup send, SendDdl send_ddl) {
   client_ = std::move(client);
   send_ = std::move(send);
+  send_ddl_ = std::move(send_ddl);
   store_address_ = desired_.store_address();
   checkpointed_ = told_at_ = looked_at_ = throttle_at_ = Clock::now();
 }

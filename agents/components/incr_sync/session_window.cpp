@@ -3,6 +3,7 @@
 
 #include "agents/components/incr_sync/session.hpp"
 #include "core/log.hpp"
+#include "core/net/convert.hpp"
 #include "engines/mysql/catalog.hpp"
 #include "engines/mysql/positions.hpp"
 

@@ -68,6 +68,11 @@ Status DdlRunner::journal(mysql::Connection& control, DdlRow& row, DdlState stat
   return {};
 }
 
+bool DdlRunner::was_decided(const std::string& position) const {
+  const auto found = known_.find(position);
+  return found != known_.end() && !found->second.decision.empty();
+}
+
 const DdlRow* DdlRunner::known(const DdlEvent& event) const {
   const auto found = known_.find(event.position);
   return found == known_.end() ? nullptr : &found->second;
@@ -211,10 +216,20 @@ Result<DdlOutcome> DdlRunner::run(const DdlEvent& event, const mysql::DdlStateme
   return begin(task, mode, named_by(statement), decision, control);
 }
 
+Result<DdlOutcome> DdlRunner::run_beside(const DdlEvent& event, const mysql::DdlStatement& statement,
+                                         const DdlMode& mode) {
+  mysql::ConnectOptions connect;
+  connect.application = "sluice ddl control";
+  SLUICE_ASSIGN(auto control, open_registered(options_.target, connect, options_.owner, *options_.lease));
+  const Running running(*this, *control);
+  return run(event, statement, mode, *control);
+}
+
 Result<DdlOutcome> DdlRunner::begin(const Task& task, const DdlMode& mode, const std::vector<TableName>& named,
                                     const std::string& decision, mysql::Connection& control) {
   DdlRow row{task.event.position, task.sql, {}, DdlState::kBefore, {}, decision};
   SLUICE_ASSIGN(auto names, catalog());
+  const Running looking(*this, *names);
   SLUICE_ASSIGN(const DdlSnapshot before, DdlSnapshot::look(*names, named, mode.neighbours));
   row.before = before.to_json();
   SLUICE_TRY(journal(control, row, DdlState::kBefore));
@@ -226,6 +241,7 @@ Result<DdlOutcome> DdlRunner::begin(const Task& task, const DdlMode& mode, const
 Result<DdlOutcome> DdlRunner::recover(const Task& task, const DdlMode& mode, DdlRow row, mysql::Connection& control) {
   SLUICE_ASSIGN(const DdlSnapshot before, DdlSnapshot::from_json(row.before));
   SLUICE_ASSIGN(auto names, catalog());
+  const Running looking(*this, *names);
   SLUICE_ASSIGN(const DdlSnapshot now, before.look_again(*names));
   const DdlFinding finding = find_out(task.statement, before, now);
   log::info(kLog, "an interrupted DDL statement was found",
@@ -262,21 +278,21 @@ Status DdlRunner::prepare_session(mysql::Connection& session, const Task& task, 
                          event.explicit_defaults_for_timestamp == 1 ? "1" : "0");
 }
 
-DdlRunner::Running::Running(DdlRunner& runner, mysql::Connection& session) : runner_(runner) {
+DdlRunner::Running::Running(DdlRunner& runner, mysql::Connection& session) : runner_(runner), session_(session) {
   std::lock_guard lock(runner_.mutex_);
-  runner_.running_ = &session;
+  runner_.running_.insert(&session);
   if (runner_.aborted_) session.abort();
 }
 
 DdlRunner::Running::~Running() {
   std::lock_guard lock(runner_.mutex_);
-  runner_.running_ = nullptr;
+  runner_.running_.erase(&session_);
 }
 
 void DdlRunner::abort() {
   std::lock_guard lock(mutex_);
   aborted_ = true;
-  if (running_ != nullptr) running_->abort();
+  for (mysql::Connection* session : running_) session->abort();
 }
 
 Result<DdlOutcome> DdlRunner::execute(const Task& task, const DdlMode& mode, DdlRow row, mysql::Connection& control) {

@@ -63,15 +63,19 @@ class DdlRunner {
   // At the start of a session: what an earlier one left.
   Status load_journal(mysql::Connection& control);
   void set_decisions(DdlDecisions decisions) { decisions_ = std::move(decisions); }
+  // Whether the journal remembers a decision on the statement at this position.
+  bool was_decided(const std::string& position) const;
 
   Result<DdlOutcome> run(const DdlEvent& event, const mysql::DdlStatement& statement, const DdlMode& mode,
                          mysql::Connection& control);
+  // run() over connections of its own; what it waits for ends with abort().
+  Result<DdlOutcome> run_beside(const DdlEvent& event, const mysql::DdlStatement& statement, const DdlMode& mode);
   // For a statement that cannot be run as the log has it: what the journal or the operator says of it; none: nothing
   // yet. `only_skip`: no other decision counts.
   Result<std::optional<DdlOutcome>> decided(const DdlEvent& event, const DdlMode& mode, bool only_skip,
                                             mysql::Connection& control);
 
-  // Ends a statement under way: its connection is broken. From any thread.
+  // Ends what is under way, and what begins later: connections are broken. From any thread.
   void abort();
 
   // A point at which a test ends the work: after the journal says kBefore, kExecuting, after the statement, after
@@ -88,6 +92,7 @@ class DdlRunner {
 
    private:
     DdlRunner& runner_;
+    mysql::Connection& session_;
   };
   struct Task {  // what is run on the target
     const DdlEvent& event;
@@ -118,7 +123,7 @@ class DdlRunner {
   std::map<std::string, DdlRow> known_;
   DdlDecisions decisions_;
   std::mutex mutex_;
-  mysql::Connection* running_ = nullptr;
+  std::set<mysql::Connection*> running_;
   bool aborted_ = false;
 };
 

@@ -136,9 +136,10 @@ TEST_F(IncrRecopyTest, ADrainGoesOnToTheEndOfALaterCopy) {
     desired.set_follow_strictly(true);
     desired.set_drain(true);
   });
+  const uint64_t revision = incr_->component().desired().revision();
   ASSERT_TRUE(incr_->component().wait_status(
-      [](const ComponentStatus& status) {
-        return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().has_drain_to();
+      [&](const ComponentStatus& status) {
+        return status.incr_sync().needs_copy_size() == 1 && status.desired_revision() == revision;
       },
       30s));
   source("DELETE FROM parent WHERE id = 2; INSERT INTO child VALUES (500, 4, 0.5)");

@@ -379,5 +379,29 @@ TEST_F(IncrSyncTest, AStopEndsAStatementThatWaits) {
   expect_equal();
 }
 
+// The Store goes on telling its last sample of the source: what it does not know any more must not look like no lag.
+TEST_F(IncrSyncTest, LagGrowsWhileTheSourceIsFrozen) {
+  both("CREATE TABLE app.t (id INT PRIMARY KEY)");
+  start_store();
+  auto& component = start_incr();
+  source("INSERT INTO t VALUES (1)");
+  ASSERT_TRUE(wait_until([&] { return target_server().query_value("SELECT COUNT(*) FROM app.t") == "1"; }));
+  const auto no_lag = [](const ComponentStatus& status) { return status.incr_sync().lag_ms() == 0; };
+  ASSERT_TRUE(component.wait_status(no_lag, 20s));
+  source_server().freeze();
+  const bool grows = component.wait_status([](const auto& status) { return status.incr_sync().lag_ms() > 8000; }, 60s);
+  const bool told = store_->component().wait_status(
+      [](const auto& status) { return status.state() == cluster::v1::RETRYING && !status.error().code().empty(); },
+      60s);
+  source_server().thaw();
+  EXPECT_TRUE(grows);
+  EXPECT_TRUE(told);
+  EXPECT_TRUE(component.wait_status(no_lag, 60s));
+  EXPECT_TRUE(
+      store_->component().wait_status([](const auto& status) { return status.state() == cluster::v1::RUNNING; }, 60s));
+  drain();
+  expect_equal();
+}
+
 }  // namespace
 }  // namespace sluice::agents
