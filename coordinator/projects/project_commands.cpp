@@ -213,11 +213,17 @@ Result<v1::StoredProject> decide_position(const v1::StoredProject& state, const 
   auto* all = next.mutable_decisions();
   auto same = std::find_if(all->begin(), all->end(),
                            [&](const auto& earlier) { return earlier.position() == decision.position(); });
+  uint64_t number = 1;
+  for (const auto& earlier : *all) number = std::max<uint64_t>(number, earlier.number() + 1);
   if (same != all->end()) {
-    if (same->SerializeAsString() == decision.SerializeAsString()) return state;
+    // Incr-Sync carries a numbered word out once; given again after the project has stopped again, it is another one.
+    const bool repeated = same->decision() == decision.decision() && same->statement() == decision.statement();
+    if (repeated && state.status() != "FAILED") return state;
     all->erase(same);
   }
-  *all->Add() = decision;
+  auto* given = all->Add();
+  *given = decision;
+  given->set_number(number);
   const auto bytes = [&] {
     return std::accumulate(all->begin(), all->end(), size_t(0),
                            [](size_t sum, const auto& one) { return sum + one.ByteSizeLong(); });

@@ -221,6 +221,10 @@ TEST_F(ProjectCommandsTest, DecisionsReachIncrSyncAndStay) {
   step();
   ASSERT_EQ(state_.status(), "FAILED");
   command(decide_position(state_, decision("0-1-42#0", "SKIP"), now_));
+  EXPECT_EQ(state_.decisions(0).number(), 1U);
+  command(decide_position(state_, decision("0-1-42#0", "SKIP"), now_));
+  ASSERT_EQ(state_.decisions_size(), 1);
+  EXPECT_EQ(state_.decisions(0).number(), 2U) << "it did not help, so it is another decision";
   EXPECT_EQ(state_.status(), "FAILED") << "the operator resumes";
   views_.clear();
   command(resume_project(state_, {}, now_));
