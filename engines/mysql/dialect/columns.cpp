@@ -12,7 +12,7 @@ class Columns {
   std::vector<ColumnNews> news;
 
   // `name type …`, unless it defines something else.
-  void definition(Cursor c) {
+  void definition(TokenCursor c) {
     for (std::string_view other : {"CONSTRAINT", "FOREIGN", "PRIMARY", "UNIQUE", "KEY", "INDEX", "FULLTEXT", "SPATIAL",
                                    "CHECK", "PERIOD", "PARTITION", "SYSTEM"})
       if (c.word(other)) return;
@@ -23,7 +23,7 @@ class Columns {
   }
 
   void clause(const Item& item) {
-    Cursor c(tokens_, item.first);
+    TokenCursor c(tokens_, item.first);
     if (c.take("ADD")) {
       c.take("COLUMN");
       skip_if(c, "NOT");
@@ -57,18 +57,18 @@ class Columns {
     return result;
   }
   std::string column(size_t at) const { return fold_name(tokens_.name(at)); }
-  void skip_if(Cursor& c, std::string_view negation) {
+  void skip_if(TokenCursor& c, std::string_view negation) {
     if (!c.take("IF")) return;
     if (!negation.empty()) c.take(negation);
     c.take("EXISTS");
   }
   // The KEY of DROP KEY is taken for a column as well, which does no harm.
-  void gone(Cursor& c) {
+  void gone(TokenCursor& c) {
     if (!c.name()) return;
     news.push_back({column(c.at()), {}, {}});
     c.skip();
   }
-  void definitions(Cursor c) {
+  void definitions(TokenCursor c) {
     size_t end = tokens_.closing[c.at()];
     c.skip();
     while (c.at() < end) {
@@ -91,7 +91,7 @@ std::vector<ColumnNews> column_news(std::string_view sql, std::string_view defau
   for (const ItemList& list : analysis->lists) {
     if (list.is_definition == alter) continue;  // the parentheses of ADD (…) are read with their clause
     for (const Item& item : list.items)
-      alter ? columns.clause(item) : columns.definition(Cursor(analysis->tokens, item.first));
+      alter ? columns.clause(item) : columns.definition(TokenCursor(analysis->tokens, item.first));
   }
   return std::move(columns.news);
 }

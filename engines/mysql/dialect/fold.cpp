@@ -4,6 +4,7 @@
 #include <wctype.h>
 
 #include "engines/mysql/dialect/analysis.hpp"
+#include "engines/mysql/quoting.hpp"
 
 namespace sluice::mysql {
 namespace {
@@ -59,16 +60,16 @@ std::string fold_names(std::string_view sql, std::string_view default_database, 
   for (const NameRef& ref : analysis->names) {
     TableName folded{fold_name(ref.name.database), fold_name(ref.name.table)};
     if (folded == ref.name) continue;
-    std::string text = quote_identifier(folded.table);
-    if (!folded.database.empty()) text = quote_identifier(folded.database) + "." + text;
+    std::string text = quote_name(folded.table);
+    if (!folded.database.empty()) text = quote_name(folded.database) + "." + text;
     // Other parts of a query go on to use the name as it was written.
     bool aliased = ref.needs_alias && folded.table != ref.name.table;
-    if (aliased && ref.role == NameRole::kRead) text += " AS " + quote_identifier(ref.name.table);
-    if (aliased && ref.role == NameRole::kQualifier) text = quote_identifier(ref.name.table);
+    if (aliased && ref.role == NameRole::kRead) text += " AS " + quote_name(ref.name.table);
+    if (aliased && ref.role == NameRole::kQualifier) text = quote_name(ref.name.table);
     edits.push_back({ref.place, std::move(text)});
   }
   if (analysis->database_name)
-    edits.push_back({*analysis->database_name, quote_identifier(fold_name(analysis->statement.database))});
+    edits.push_back({*analysis->database_name, quote_name(fold_name(analysis->statement.database))});
   return edits.empty() ? std::string(sql) : apply_edits(sql, std::move(edits));
 }
 
