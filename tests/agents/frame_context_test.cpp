@@ -44,7 +44,8 @@ TEST(FrameContext, CarriesWhatTheProcessMeasures) {
   metrics::gauge("sluice_test_bytes", "Of this test", {{"stage", "first"}}).set(17);
   metrics::counter("sluice_test_total", "Of this test").add(2);
   std::map<std::string, double> found;
-  for (const auto& metric : context.next_status(true, 0ms)->metrics()) {
+  const auto status = context.next_status(true, 0ms);
+  for (const auto& metric : status->metrics()) {
     found[metric.name()] = metric.value();
     EXPECT_EQ(metric.counter(), metric.name() == "sluice_test_total") << metric.name();
   }

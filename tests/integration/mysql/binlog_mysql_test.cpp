@@ -164,9 +164,7 @@ TEST_F(BinlogMySqlTest, XaBranches) {
     sql("XA END " + xid);
     sql("XA PREPARE " + xid);
   }
-  Position before = start_;
   EXPECT_TRUE(read().notes.empty());
-  EXPECT_EQ(before.offset, recorder_->safe.offset);
   sql("XA COMMIT 'keep'");
   sql("XA ROLLBACK 'drop'");
   sql("XA START 'once'");
@@ -174,7 +172,6 @@ TEST_F(BinlogMySqlTest, XaBranches) {
   sql("XA END 'once'");
   sql("XA COMMIT 'once' ONE PHASE");
   EXPECT_THAT(read().notes, ElementsAre("begin", "insert a 1", "commit", "begin", "insert a 3", "commit"));
-  EXPECT_EQ(recorder_->last, recorder_->safe);
 }
 
 TEST_F(BinlogMySqlTest, StartsByGtidAndTagsAreRead) {
