@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "tests/support/cluster_run.hpp"
 #include "tests/support/compare.hpp"
@@ -168,23 +170,24 @@ TEST_F(Cluster, AnIncrementalProjectBeginsAtItsStartTime) {
   std::string start = earlier;
   ASSERT_TRUE(wait_until([&] { return (start = source.query_value("SELECT UNIX_TIMESTAMP()")) != earlier; }));
   source.sql("INSERT INTO timed.t VALUES (3, 3); ALTER TABLE timed.t ADD COLUMN late INT");
-  ASSERT_EQ(client({"datasource", "create", "old", source.url()}), 0);
-  ASSERT_EQ(client({"datasource", "create", "new", target.url()}), 0);
-  std::ofstream(folder.file("project.yaml"))
+  ASSERT_EQ(cluster.client({"datasource", "create", "old", source.url()}), 0);
+  ASSERT_EQ(cluster.client({"datasource", "create", "new", target.url()}), 0);
+  const std::string file = cluster.folder() + "/timed.yaml";
+  std::ofstream(file)
       << "name: shop\ntype: MIGRATION\nsourceEndpointId: old\nsinkEndpointId: new\nenableIncrTransfer: true\n"
          "incrTransferConfig:\n  startTimestamp: \""
       << start
       << "\"\n"
          "transferMapping:\n  mode: WILDCARD\n  tableAndViewWhiteList: [\"timed.*\"]\n";
   std::string output;
-  ASSERT_EQ(client({"project", "create", "-f", folder.file("project.yaml")}, &output), 0) << output;
-  ASSERT_EQ(client({"project", "start", "shop"}, &output), 0) << output;
+  ASSERT_EQ(cluster.client({"project", "create", "-f", file}, &output), 0) << output;
+  ASSERT_EQ(cluster.client({"project", "start", "shop"}, &output), 0) << output;
   source.sql("INSERT INTO timed.t VALUES (4, 4, 4)");
   const auto ids = [&] { return target.query_value("SELECT COALESCE(GROUP_CONCAT(id ORDER BY id), '') FROM timed.t"); };
-  EXPECT_TRUE(wait_until([&] { return ids() == "3,4"; }, minutes(2))) << ids() << describe().dump(1);
-  ASSERT_EQ(client({"project", "finish", "shop"}, &output), 0) << output;
-  EXPECT_TRUE(wait_until([&] { return describe().value("status", "") == "FINISHED"; }, minutes(2)))
-      << describe().dump(1);
+  EXPECT_TRUE(wait_until([&] { return ids() == "3,4"; }, minutes(2))) << ids() << cluster.describe().dump(1);
+  ASSERT_EQ(cluster.client({"project", "finish", "shop"}, &output), 0) << output;
+  EXPECT_TRUE(wait_until([&] { return cluster.describe().value("status", "") == "FINISHED"; }, minutes(2)))
+      << cluster.describe().dump(1);
   EXPECT_EQ(ids(), "3,4");
 }
 
