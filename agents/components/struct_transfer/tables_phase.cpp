@@ -48,6 +48,7 @@ class TablesPhase {
 
   Status run() {
     SLUICE_ASSIGN(infos_, mysql::list_tables(*s_.source, s_.mapping));
+    SLUICE_TRY(look_for_views());
     SLUICE_TRY(create_databases());
     SLUICE_TRY(create_sequences());
     std::vector<TableName> names = names_of_tables();
@@ -176,7 +177,7 @@ class TablesPhase {
     }
     SLUICE_ASSIGN(auto existing, s_.existing(databases));
     SLUICE_TRY(check_distinct(plans));
-    SLUICE_ASSIGN(std::vector<std::string> refused, views_in_the_way());
+    std::vector<std::string> refused;
     for (Plan& plan : plans) {
       auto found = existing.find(s_.folded(plan.row.target));
       if (found != existing.end()) plan.existing_type = found->second;
@@ -190,15 +191,13 @@ class TablesPhase {
       plan.create = std::move(parts.create);
       plan.row.created_from = mysql::without_counter(shown);
     }
-    if (!refused.empty())
-      return Error(ErrorCode::TARGET_NOT_EMPTY, joined(refused), refused.front().substr(0, refused.front().find(' ')));
+    if (!refused.empty()) return not_empty(refused);
     return plans;
   }
 
   // Views are created at the end, over whatever is there: what has their name now is not ours.
-  Result<std::vector<std::string>> views_in_the_way() {
-    std::vector<std::string> refused;
-    if (spec_.truncate_target()) return refused;
+  Status look_for_views() {
+    if (spec_.truncate_target()) return {};
     std::set<std::string> databases;
     std::vector<TableName> targets;
     for (const mysql::TableInfo& info : infos_) {
@@ -207,9 +206,14 @@ class TablesPhase {
       databases.insert(targets.back().database);
     }
     SLUICE_ASSIGN(auto existing, s_.existing(databases));
+    std::vector<std::string> refused;
     for (const TableName& target : targets)
       if (existing.count(s_.folded(target)) > 0) refused.push_back(target.to_string() + " exists already");
-    return refused;
+    return refused.empty() ? Status{} : not_empty(refused);
+  }
+
+  static Error not_empty(const std::vector<std::string>& refused) {
+    return Error(ErrorCode::TARGET_NOT_EMPTY, joined(refused), refused.front().substr(0, refused.front().find(' ')));
   }
 
   // Two source tables must not become one on the target.
