@@ -45,7 +45,9 @@ Session::Session(Job& job)
     : job_(job),
       definitions_(job.mapping),
       ddl_(std::make_shared<database::DdlRunner>(job.ddl, job.mapping)),
-      events_(job.piece_bytes) {}
+      events_(job.piece_bytes) {
+  (void)queue_bytes();  // is shown from the start, not from the first batch on
+}
 
 Status Session::on_item(const store::LogItem& item) {
   if (item.batch) batches_.push_back(std::make_shared<const HeldBatch>(*item.batch, client_));
