@@ -146,6 +146,19 @@ bool LoadPlan::is_about_computed_value(const mysql::Connection::Warning& warning
   }
 }
 
+uint64_t LoadPlan::empty_enums(std::span<const ValueView> row) const {
+  return static_cast<uint64_t>(std::count_if(enums_.begin(), enums_.end(), [&](size_t index) {
+    return mysql::is_empty_enum(source_->columns[index], row[index]);
+  }));
+}
+
+bool LoadPlan::is_about_enum(const mysql::Connection::Warning& warning) const {
+  constexpr uint32_t kTruncated = 1265;
+  return warning.code == kTruncated &&
+         std::any_of(enum_names_.begin(), enum_names_.end(),
+                     [&](const std::string& column) { return is_of_column(warning.message, *target_, column); });
+}
+
 Result<LoadPlan> LoadPlan::create(SchemaPtr source, SchemaPtr target, OnDuplicate on_duplicate,
                                   bool target_is_mariadb) {
   LoadPlan plan;
@@ -160,6 +173,10 @@ Result<LoadPlan> LoadPlan::create(SchemaPtr source, SchemaPtr target, OnDuplicat
       return Error(ErrorCode::VALUE_REJECTED, "column " + from.name + " " + what, source->qualified_name());
     plan.from_.push_back(i);
     plan.to_.push_back(static_cast<size_t>(to));
+    if (from.type == ColumnType::kEnum) {
+      plan.enums_.push_back(i);
+      plan.enum_names_.push_back(target->columns[static_cast<size_t>(to)].name);
+    }
     const std::string name = mysql::quote_name(target->columns[static_cast<size_t>(to)].name);
     const std::string variable = "@v" + std::to_string(i);
     const std::string converted = conversion(from, variable, target_is_mariadb);

@@ -16,6 +16,7 @@ namespace {
 constexpr uint32_t kDuplicateKey = 1062;
 constexpr size_t kConflictsShown = 100, kConflictsOfTransaction = 1000;
 constexpr uint32_t kConflictSlots = 16;
+constexpr uint64_t kEmptyEnumsAtOnce = 10'000;  // in a statement, so that the server can show their warnings
 constexpr std::chrono::milliseconds kBudgetPatience{100};
 
 // Whole rows as text. For INSERT, `starts` holds where each row begins, so that one row can be sent again alone.
@@ -23,6 +24,7 @@ struct Piece {
   std::string text;
   std::vector<uint32_t> starts;
   uint64_t rows = 0;
+  uint64_t empty_enums = 0;
   std::optional<ByteBudget::Grant> grant;
 };
 
@@ -96,7 +98,9 @@ class Reader {
       plan_.append_insert_row(piece_.text, row);
     }
     ++piece_.rows;
-    const bool full = piece_.text.size() >= limits_.piece_bytes || piece_.rows == plan_.statement_rows();
+    piece_.empty_enums += plan_.empty_enums(row);
+    const bool full = piece_.text.size() >= limits_.piece_bytes || piece_.rows == plan_.statement_rows() ||
+                      piece_.empty_enums >= kEmptyEnumsAtOnce;
     return full ? hand_on() : Status{};
   }
 
@@ -203,6 +207,7 @@ class Writer {
       return false;
     }
     rows_ += piece_->rows;
+    empty_enums_ += piece_->empty_enums;
     bytes_ += piece_->text.size();
     return true;
   }
@@ -216,9 +221,11 @@ class Writer {
 
   Status load_statement() {
     const uint64_t rows_before = rows_;
+    empty_enums_ = cut_enums_ = 0;
     auto loaded = target_.load_data(plan_.load_statement(), [&]() -> Result<std::string_view> {
       SLUICE_TRY(lease_.check());
       if (plan_.statement_rows() > 0 && rows_ - rows_before >= plan_.statement_rows()) return std::string_view();
+      if (empty_enums_ >= kEmptyEnumsAtOnce) return std::string_view();
       SLUICE_ASSIGN(const bool more, next());
       return more ? std::string_view(piece_->text) : std::string_view();
     });
@@ -226,6 +233,7 @@ class Writer {
     if (!loaded.ok()) return loaded.error().prefixed(where());
     uint64_t duplicates = 0;
     if (loaded->warnings > 0) SLUICE_TRY(check_warnings(&duplicates));
+    SLUICE_TRY(check_enums());
     const auto records = info_number(loaded->info, "Records");
     const auto skipped = info_number(loaded->info, "Skipped");
     // The last guard against an implied IGNORE: what the server counted must be what was read.
@@ -238,17 +246,38 @@ class Writer {
 
   Status insert() {
     while (true) {
+      empty_enums_ = cut_enums_ = 0;
       SLUICE_ASSIGN(const bool more, next());
       if (!more) return {};
       SLUICE_TRY(lease_.check());
-      auto sent = target_.exec(plan_.insert_prefix() + piece_->text);
-      if (!sent.ok() && sent.error().code() == ErrorCode::DUPLICATE_KEY && plan_.on_duplicate() == OnDuplicate::kKeep) {
-        SLUICE_TRY(insert_row_by_row());
-        continue;
-      }
-      if (!sent.ok()) return sent.error().prefixed(where());
-      if (sent->warnings > 0) SLUICE_TRY(check_warnings(nullptr));
+      // A strict session refuses the empty value of an ENUM.
+      if (empty_enums_ > 0) SLUICE_TRY(set_mode(mysql::kLenientMode));
+      auto inserted = insert_piece();
+      if (empty_enums_ > 0 && target_.alive()) SLUICE_TRY(set_mode(mysql::kDataMode));
+      SLUICE_TRY(std::move(inserted));
+      SLUICE_TRY(check_enums());
     }
+  }
+
+  Status insert_piece() {
+    auto sent = target_.exec(plan_.insert_prefix() + piece_->text);
+    if (!sent.ok() && sent.error().code() == ErrorCode::DUPLICATE_KEY && plan_.on_duplicate() == OnDuplicate::kKeep)
+      return insert_row_by_row();
+    if (!sent.ok()) return sent.error().prefixed(where());
+    return sent->warnings > 0 ? check_warnings(nullptr) : Status{};
+  }
+
+  Status set_mode(std::string_view mode) {
+    SLUICE_TRY(target_.exec("SET SESSION sql_mode='" + std::string(mode) + "'"));
+    return {};
+  }
+
+  // Each empty value of an ENUM must have been warned of, and no other value of such a column.
+  Status check_enums() {
+    if (cut_enums_ == empty_enums_) return {};
+    return Error(ErrorCode::VALUE_REJECTED, where() + ": " + std::to_string(empty_enums_) +
+                                                " empty ENUM values were sent, the server warned of " +
+                                                std::to_string(cut_enums_));
   }
 
   Status insert_row_by_row() {
@@ -277,6 +306,10 @@ class Writer {
       return Error(ErrorCode::VALUE_REJECTED, where() + ": there are more warnings than the server shows");
     for (const auto& warning : warnings) {
       if (plan_.is_about_computed_value(warning)) continue;
+      if (empty_enums_ > 0 && plan_.is_about_enum(warning)) {
+        ++cut_enums_;
+        continue;
+      }
       if (duplicates && warning.code == kDuplicateKey && plan_.on_duplicate() == OnDuplicate::kKeep) {
         ++*duplicates;
         add_conflict(warning.message);
@@ -307,6 +340,7 @@ class Writer {
   std::optional<Piece> piece_;
   uint64_t rows_ = 0, bytes_ = 0, duplicates_ = 0;  // of the present transaction
   std::vector<ConflictRow> conflicts_;              // the first of its duplicates
+  uint64_t empty_enums_ = 0, cut_enums_ = 0;        // of the present statement: sent, warned of
   bool ended_ = false;
   LoadResult result_;
 };

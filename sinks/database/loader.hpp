@@ -46,6 +46,9 @@ class LoadPlan {
   // column is as harmless as on the source, where it happened too, and the verification compares the result. Texts as
   // in lc_messages=en_US.
   bool is_about_computed_value(const mysql::Connection::Warning& warning) const;
+  // Values with index 0 in the row's ENUM columns: the server warns of each, and of none else may it warn so.
+  uint64_t empty_enums(std::span<const ValueView> row) const;
+  bool is_about_enum(const mysql::Connection::Warning& warning) const;
   // Rows of one statement, so that the server can show all warnings that computed values may cause; 0: any number.
   uint64_t statement_rows() const { return statement_rows_; }
 
@@ -55,7 +58,9 @@ class LoadPlan {
   OnDuplicate on_duplicate_ = OnDuplicate::kReplace;
   std::vector<size_t> from_, to_;  // columns written: index in the source's row, index in the target's columns
   std::string load_statement_, insert_prefix_;
-  std::vector<std::string> computed_;  // generated columns of the target
+  std::vector<std::string> computed_;    // generated columns of the target
+  std::vector<size_t> enums_;            // indexes in the source's row
+  std::vector<std::string> enum_names_;  // on the target
   uint64_t statement_rows_ = 0;
 };
 

@@ -224,6 +224,30 @@ TEST_F(Loader, RoundingInGeneratedColumnsIsNoLossByInsert) {
   EXPECT_EQ(differences(), "");
 }
 
+// What a source that is not strict keeps for a label that it does not know.
+TEST_F(Loader, EmptyEnumsStayWhatTheyAre) {
+  for (const bool by_load : {true, false}) {
+    both("CREATE OR REPLACE TABLE d.en (id INT PRIMARY KEY, e ENUM('a','0','b'), f ENUM('x','y') NOT NULL, s CHAR(2))");
+    source_server().sql(
+        "SET SESSION sql_mode=''; INSERT INTO d.en SELECT seq, IF(seq % 3, 'none', '0'), IF(seq % 2, 'none', 'y'), "
+        "'ab' "
+        "FROM d.seq_1_to_40000");
+    LoadLimits limits;
+    limits.use_load_data = by_load;
+    mysql::Chunk chunk;
+    chunk.number = by_load ? 0 : 10;
+    ASSERT_OK(load("en", limits, chunk));
+    EXPECT_EQ(differences(), "");
+    EXPECT_EQ(target_server().query_value("SELECT COUNT(*) FROM d.en WHERE f = 0"), "20000");
+    // Another value that is cut does not hide among them.
+    target_server().sql(
+        "CREATE OR REPLACE TABLE d.en (id INT PRIMARY KEY, e ENUM('a','0','b'), f ENUM('x','y') NOT NULL, "
+        "s CHAR(1))");
+    ++chunk.number;
+    EXPECT_FALSE(load("en", limits, chunk).ok());
+  }
+}
+
 TEST_F(Loader, ADuplicateIsReplacedOrKept) {
   both("CREATE TABLE d.dup (id INT PRIMARY KEY, u INT UNIQUE, t VARCHAR(9))");
   source_server().sql("INSERT INTO d.dup VALUES (1, 10, 'new'), (2, 20, 'new'), (3, 30, 'new')");
