@@ -49,6 +49,7 @@ class LoadPlan {
   // Values with index 0 in the row's ENUM columns: the server warns of each, and of none else may it warn so.
   uint64_t empty_enums(std::span<const ValueView> row) const;
   bool is_about_enum(const mysql::Connection::Warning& warning) const;
+  bool has_enums() const { return !enums_.empty(); }
   // Rows of one statement, so that the server can show all warnings that computed values may cause; 0: any number.
   uint64_t statement_rows() const { return statement_rows_; }
 
