@@ -54,9 +54,7 @@ class Kill : public ::testing::Test {
   // Waits until some chunks of app.wide are finished, not all of them.
   void expect_half_copied() {
     ASSERT_TRUE(target.becomes("SELECT COUNT(*) > 20000 FROM app.wide", "1")) << run.logs();
-    ASSERT_EQ(target.query_value("SELECT COUNT(*) FROM app.wide HAVING COUNT(*) < 200000"),
-              target.query_value("SELECT COUNT(*) FROM app.wide"))
-        << "the copy was over too early";
+    ASSERT_EQ(target.query_value("SELECT COUNT(*) < 200000 FROM app.wide"), "1") << "the copy was over too early";
   }
   // Every chunk of `before` is still there as it was written, the rest came later, and each row was copied once.
   void expect_went_on_after(const std::map<std::string, std::string>& before) {

@@ -29,17 +29,25 @@ RowKey split(const std::string& text) {
   return key;
 }
 
-// Finds out which rows differ: the target's digests are kept, the source's pass by.
+// Finds out which rows differ: the target's digests are kept, the source's pass by. So that what is kept is bounded,
+// rows may be joined in parts, by a hash of their keys: begin(), the target's rows, the source's, and so on.
 class RowJoin {
  public:
-  explicit RowJoin(size_t differences_max) : max_(differences_max) {}
+  explicit RowJoin(size_t differences_max, uint64_t parts = 1) : max_(differences_max), parts_(parts) {}
 
+  void begin(uint64_t part) {
+    note_extras();
+    part_ = part;
+  }
   Status add_target(const RowKey& key, std::string_view digest) {
-    target_[joined(key)] = digest;
+    std::string text = joined(key);
+    if (is_of_part(text)) target_[std::move(text)] = digest;
     return {};
   }
   Status add_source(const RowKey& key, std::string_view digest) {
-    const auto found = target_.find(joined(key));
+    const std::string text = joined(key);
+    if (!is_of_part(text)) return {};
+    const auto found = target_.find(text);
     if (found == target_.end()) {
       note(DifferenceKind::kMissing, key);
       return {};
@@ -49,16 +57,25 @@ class RowJoin {
     return {};
   }
   ChunkComparison finish() {
-    for (const auto& [key, digest] : target_) note(DifferenceKind::kExtra, split(key));
+    note_extras();
     return std::move(result_);
   }
 
  private:
+  bool is_of_part(const std::string& text) const {
+    return parts_ == 1 || std::hash<std::string>()(text) % parts_ == part_;
+  }
+  void note_extras() {
+    for (const auto& [key, digest] : target_) note(DifferenceKind::kExtra, split(key));
+    target_.clear();
+  }
   void note(DifferenceKind kind, RowKey key) {
     ++result_.difference_count;
     if (result_.differences.size() < max_) result_.differences.push_back({kind, std::move(key)});
   }
   const size_t max_;
+  const uint64_t parts_;
+  uint64_t part_ = 0;
   std::unordered_map<std::string, std::string> target_;
   ChunkComparison result_;
 };
@@ -121,6 +138,9 @@ Result<Sides> open_sides(const SideEndpoints& endpoints) {
 
 namespace {
 
+// Of one part of a chunk. A chunk whose end is open may have grown far beyond what was planned.
+constexpr uint64_t kRowsJoined = 100'000;
+
 // Before the source is read, when the target has been.
 Status let_source_catch_up(Sides& sides) {
   if (!sides.following) return {};
@@ -138,16 +158,20 @@ Result<ChunkComparison> compare_chunk(Sides& sides, const TablePair& pair, const
                 mysql::digest_chunk(*sides.source, pair.source, chunk, sides.method, pair.source_converted));
   ChunkComparison result;
   if (source != target) {
-    RowJoin join(differences_max);
-    SLUICE_TRY(mysql::digest_rows(
-        *sides.target, pair.target, chunk, sides.method,
-        [&](const RowKey& key, std::string_view digest) { return join.add_target(key, digest); },
-        pair.target_converted));
-    SLUICE_TRY(let_source_catch_up(sides));
-    SLUICE_TRY(mysql::digest_rows(
-        *sides.source, pair.source, chunk, sides.method,
-        [&](const RowKey& key, std::string_view digest) { return join.add_source(key, digest); },
-        pair.source_converted));
+    const uint64_t parts = std::max(source.rows, target.rows) / kRowsJoined + 1;
+    RowJoin join(differences_max, parts);
+    for (uint64_t part = 0; part < parts; ++part) {
+      join.begin(part);
+      SLUICE_TRY(mysql::digest_rows(
+          *sides.target, pair.target, chunk, sides.method,
+          [&](const RowKey& key, std::string_view digest) { return join.add_target(key, digest); },
+          pair.target_converted));
+      SLUICE_TRY(let_source_catch_up(sides));
+      SLUICE_TRY(mysql::digest_rows(
+          *sides.source, pair.source, chunk, sides.method,
+          [&](const RowKey& key, std::string_view digest) { return join.add_source(key, digest); },
+          pair.source_converted));
+    }
     result = join.finish();
   }
   result.source_rows = source.rows;

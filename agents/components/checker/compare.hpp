@@ -1,5 +1,5 @@
 // Comparing parts of one table on two servers. Functions run on the two connections that they are given and block.
-// Memory is bounded by the chunk on the target and by the limits that are passed.
+// Memory is bounded by constants and by the limits that are passed, however large a chunk has become.
 //
 // The target is read first, then the source when it shows everything that the target can have been sent: an equality
 // that is found so stays one, however the rows move (exactness.md section 7).
