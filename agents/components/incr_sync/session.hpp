@@ -92,6 +92,16 @@ class Session {
   Status advance();
   Status consume();
   Result<bool> read_batch();
+  void dispatch();
+  void send(uint32_t applier, std::shared_ptr<database::Group> group);
+  bool quiet() const { return flying_ == 0 && scheduler_.empty() && !streaming_ && !barrier_.raised(); }
+  std::optional<Position> limit() const;
+  bool reached(const Position& position) const;
+  std::optional<database::ConflictPolicy> decided_policy(const std::string& id) const;
+  size_t idle_count() const;
+  bool may_dispatch();
+
+  // session_rows.cpp
   Result<bool> add_transaction(LogEvent& event);
   Result<bool> add_rows(LogEvent& event, database::Transaction& transaction);
   Result<TableUse*> use_of(uint64_t schema_id);
@@ -103,20 +113,14 @@ class Session {
   Result<database::TablePlanPtr> plan_of(TableUse& use, uint64_t schema_id, const LogEvent& event);
   Result<database::TablePlanPtr> observer_of(TableUse& use, uint64_t schema_id);
   Result<bool> stream_piece(LogEvent& event);
-  void dispatch();
-  void send(uint32_t applier, std::shared_ptr<database::Group> group);
+  Status place_large_transaction(const LogEvent& event);
+
+  // session_settle.cpp
   Status settle();
   Status settle_hold();
   Status settle_drain();
   void finish(SessionEnd how);
   void publish();
-  Status place_large_transaction(const LogEvent& event);
-  bool quiet() const { return flying_ == 0 && scheduler_.empty() && !streaming_ && !barrier_.raised(); }
-  std::optional<Position> limit() const;
-  bool reached(const Position& position) const;
-  std::optional<database::ConflictPolicy> decided_policy(const std::string& id) const;
-  size_t idle_count() const;
-  bool may_dispatch();
 
   // session_window.cpp
   Position window_end() const;
