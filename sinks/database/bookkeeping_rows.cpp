@@ -130,7 +130,9 @@ Status write_table(mysql::Connection& connection, const Owner& owner, const Tabl
 Status forget_table(mysql::Connection& connection, const Owner& owner, const TableName& source) {
   SLUICE_ASSIGN(auto fence, connection.query("SELECT epoch" + sql::from_own_fence(owner)));
   if (fence.rows.empty()) return sql::stale_epoch(owner);
-  SLUICE_TRY(connection.exec("DELETE FROM " + sql::table(owner, "table_state") + where_table(owner, source)));
+  // The chunks go first: a table of the same name that is copied later begins with the same numbers.
+  for (const char* name : {"chunk", "table_state"})
+    SLUICE_TRY(connection.exec("DELETE FROM " + sql::table(owner, name) + where_table(owner, source)));
   return {};
 }
 

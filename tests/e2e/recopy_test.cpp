@@ -142,5 +142,24 @@ TEST_F(Recopy, StepsMayBeTakenOneByOne) {
   EXPECT_NE(wrong.report().find("app.nosuch"), std::string::npos);
 }
 
+// Chunks and rounds of a table that is gone say nothing of another one of its name.
+TEST_F(Recopy, ATableThatWasDroppedComesBackAndIsCopiedWhole) {
+  source.sql(
+      "CREATE DATABASE stage; CREATE DATABASE app; CREATE TABLE app.t (id INT PRIMARY KEY, v INT); "
+      "INSERT INTO app.t SELECT seq, seq FROM app.seq_1_to_3000");
+  run.start({"--include", "app.*", "--follow"});
+  ASSERT_TRUE(target_has("SELECT COUNT(*) FROM app.t", "3000")) << run.logs();
+  for (const std::string added : {"1", "2"}) {
+    source.sql(
+        "DROP TABLE app.t; CREATE TABLE stage.t (id INT PRIMARY KEY, v INT); "
+        "INSERT INTO stage.t SELECT seq, -seq FROM stage.seq_1_to_3000; RENAME TABLE stage.t TO app.t; "
+        "INSERT INTO app.t VALUES (900" +
+        added + ", " + added + ")");
+    ASSERT_TRUE(target_has("SELECT COUNT(*) FROM app.t WHERE id = 900" + added, "1")) << run.logs();
+    ASSERT_TRUE(target_has("SELECT COUNT(*) FROM app.t", "3001")) << run.logs();
+  }
+  finish("app");
+}
+
 }  // namespace
 }  // namespace sluice::testing

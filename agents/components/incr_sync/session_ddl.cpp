@@ -255,10 +255,17 @@ Status Session::need_copies(const std::vector<TableName>& tables, const std::str
     for (const database::TableRow& known : tables_) {
       if (known.source == table) row = known;
     }
+    // A table of this name that is gone may have been copied in rounds whose wishes are fulfilled for ever.
+    const std::string prefix = mysql::quote_table(table) + "#";
+    for (const std::string& done : desired_.recopied_tables()) {
+      if (!done.starts_with(prefix)) continue;
+      const auto round = static_cast<uint32_t>(std::strtoul(done.c_str() + prefix.size(), nullptr, 10));
+      row.round = std::max(row.round, round);
+    }
     row.state = database::TableState::kNeedsCopy;
     SLUICE_TRY(database::write_table(*connection, job_.apply.owner, row));
     awaited_[table] = row.round;
-    names.push_back(windows_.next_round(table));
+    names.push_back(prefix + std::to_string(row.round + 1));
     log::warn(kLog, "a table is copied again",
               {{"error", Error(ErrorCode::TABLE_NEEDS_COPY, reason, table.to_string())}});
   }

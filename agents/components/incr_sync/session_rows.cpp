@@ -185,6 +185,7 @@ Result<bool> Session::stream_piece(LogEvent& event) {
     event.holds = std::move(transaction->holds);
     return false;
   }
+  const auto cascades = transaction->recheck ? definitions_.cascades() : nullptr;  // need_copies() forgets them
   if (event.last_piece && !owed_copies_.empty()) {
     const std::vector<TableName> tables(owed_copies_.begin(), owed_copies_.end());
     SLUICE_TRY(need_copies(tables, "its definition changed after a large transaction"));
@@ -200,7 +201,7 @@ Result<bool> Session::stream_piece(LogEvent& event) {
   group->on_conflict = decided;
   group->low_watermark = event.last_piece ? event.end : watermark_.low();
   group->applied = watermark_.applied_by(0);
-  if (transaction->recheck) group->cascades = definitions_.cascades();
+  group->cascades = cascades;
   group->transactions.push_back(std::move(transaction));
   send(0, std::move(group));
   return true;
