@@ -5,8 +5,6 @@
 #include "core/log.hpp"
 #include "core/metrics.hpp"
 #include "core/net/convert.hpp"
-#include "engines/mysql/catalog.hpp"
-#include "engines/mysql/positions.hpp"
 
 namespace sluice::agents {
 namespace {

@@ -146,8 +146,7 @@ void parse_status(Cursor cursor, Query* query) {
 Result<Query> parse_query(std::string_view body) {
   Cursor cursor(body);
   Query query;
-  query.thread_id = cursor.u32();
-  cursor.skip(4);
+  cursor.skip(8);  // the thread and how long the statement took
   uint8_t database_length = cursor.u8();
   query.error_code = cursor.u16();
   uint16_t status_length = cursor.u16();

@@ -54,7 +54,6 @@ struct FormatDescription {
 Result<FormatDescription> parse_format_description(std::string_view event_bytes);
 
 struct Query {
-  uint32_t thread_id = 0;
   uint16_t error_code = 0;
   std::string_view database, sql;
   uint64_t sql_mode = 0;
