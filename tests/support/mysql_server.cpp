@@ -40,12 +40,20 @@ std::string MySqlServer::missing() {
   return "";
 }
 
-MySqlServer::MySqlServer() : data_("/var/test-" + folder_.path().filename().string()), port_(free_port()) {
+MySqlServer::MySqlServer() : data_("/var/test-" + folder_.path().filename().string()) {
   if (const std::string why = missing(); !why.empty()) throw std::runtime_error(why);
   std::string output;
   if (run_program("cp", {"-a", root() + "/var/prepared", root() + data_}, &output) != 0)
     throw std::runtime_error(output);
-  launch();
+  for (int attempt = 0;; ++attempt) {  // another process may take the port between our look and the server's bind
+    port_ = free_port();
+    try {
+      launch();
+      return;
+    } catch (const std::runtime_error&) {
+      if (attempt == 4 || log_text().find("Address already in use") == std::string::npos) throw;
+    }
+  }
 }
 
 MySqlServer::~MySqlServer() {

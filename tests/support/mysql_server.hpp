@@ -29,9 +29,9 @@ class MySqlServer {
 
  private:
   void launch();
-  std::string data_;  // as the server sees it
-  uint16_t port_ = 0;
   TempDir folder_{"sluice-mysql"};
+  const std::string data_;  // as the server sees it; named after folder_
+  uint16_t port_ = 0;
   ChildProcess process_;
 };
 

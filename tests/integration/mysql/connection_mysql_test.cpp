@@ -55,5 +55,17 @@ TEST_F(MySqlLogin, AWrongPasswordIsTyped) {
   }
 }
 
+// As when ctest runs two programs beside each other.
+TEST_F(MySqlLogin, AnotherServerBesideHasAFolderOfItsOwn) {
+  const MySqlServer other;
+  expect_login(SslMode::kRequired);
+  auto connection = Connection::open(other.endpoint(), {});
+  ASSERT_TRUE(connection.ok()) << connection.error().to_string();
+  const auto folder = (*connection)->query_value("SELECT @@datadir");
+  auto mine = Connection::open(server_->endpoint(), {});
+  ASSERT_TRUE(mine.ok()) << mine.error().to_string();
+  EXPECT_NE(folder.value(), (*mine)->query_value("SELECT @@datadir").value());
+}
+
 }  // namespace
 }  // namespace sluice::mysql
