@@ -1,6 +1,6 @@
-// kill -9 of each process in turn while a live database is being moved: during the copy, the verification, and while it
-// follows. Recovery is automatic, or by --resume after the command itself was killed. At the end source and target are
-// equal, a table without a key included, and what was copied once is not copied again.
+// kill -9 of each process in turn while a live database is being moved: during the copy, the addition of indexes, the
+// verification, and while it follows. Recovery is automatic, or by --resume after the command itself was killed. At the
+// end source and target are equal, a table without a key included, and what was copied once is not copied again.
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -113,6 +113,30 @@ TEST_F(Kill, EachProcessDuringTheCopy) {
   if (!HasFatalFailure()) expect_went_on_after(before);
   if (!HasFatalFailure()) expect_following();
   if (!HasFatalFailure()) finish();
+}
+
+// An ALTER that a dead process left behind ends before another one begins.
+TEST_F(Kill, EachProcessWhileIndexesAreAdded) {
+  workload.create();
+  workload.start();
+  run.start({"--include", "app.*", "--follow"});
+  ASSERT_TRUE(target.becomes("SELECT COUNT(*) >= 0 FROM app.children", "1")) << run.logs();
+  target.sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN; SELECT 1 FROM app.children LIMIT 1");
+  for (const char* words : {"component struct_transfer", "sluice agent", "sluice coordinator"}) {
+    ASSERT_TRUE(
+        target.becomes("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'ALTER TABLE%' AND "
+                       "STATE LIKE 'Waiting for table metadata lock%'",
+                       "1"))
+        << words << run.logs();
+    kill_and_expect_again(words);
+    if (HasFatalFailure()) return;
+  }
+  target.sql("COMMIT");
+  expect_following();
+  EXPECT_EQ(target.query_value("SELECT GROUP_CONCAT(DISTINCT INDEX_NAME ORDER BY INDEX_NAME) FROM "
+                               "information_schema.STATISTICS WHERE TABLE_SCHEMA = 'app' AND TABLE_NAME = 'children'"),
+            "c1,c2,PRIMARY");
+  finish();
 }
 
 // The Checker's first process is killed as soon as it is there, then one of the others with it, again and again; each

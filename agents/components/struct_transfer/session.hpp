@@ -1,5 +1,5 @@
-// What the phases of Struct-Transfer share: connections, mapping, bookkeeping owner. Internal to the folder. Owned and
-// used by the component's main thread.
+// What the phases of Struct-Transfer share: connections, mapping, bookkeeping owner. Internal to the folder. Owned and,
+// where nothing else is said, used by the component's main thread.
 #pragma once
 
 #include <map>
@@ -28,7 +28,10 @@ struct Session {
   // Creates the bookkeeping, takes over from older epochs, then opens the connections.
   Status open();
   // A statement for the target, after a look at the lease. The error names `object`.
-  Status exec(const std::string& sql, const std::string& object);
+  Status exec(const std::string& sql, const std::string& object) { return exec_on(*ddl, sql, object); }
+  // These two may be called by any thread: more connections for definitions, and statements on them.
+  Result<std::unique_ptr<mysql::Connection>> open_ddl() const;
+  Status exec_on(mysql::Connection& connection, const std::string& sql, const std::string& object) const;
   bool stop_desired() const { return context.desired().stop(); }
   void warn(const std::string& text);
   void report(const TableName& from, const TableName& to, const std::string& state);
@@ -45,7 +48,7 @@ struct Session {
 Result<std::set<TableName>> only_tables(const cluster::v1::ComponentSpec& spec);
 
 Status transfer_tables(Session& session);   // phase TABLES
-Status add_indexes(Session& session);       // phase INDEXES
+Status add_indexes(Session& session);       // phase INDEXES: several tables at once
 Status add_foreign_keys(Session& session);  // phase FOREIGN_KEYS: keys, then views, then counters
 Status create_views(Session& session);
 Status carry_counters(Session& session);    // phase COUNTERS

@@ -19,6 +19,14 @@ constexpr std::string_view kTargetSession =
     "ALLOW_INVALID_DATES', "
     "SESSION foreign_key_checks=0, SESSION lock_wait_timeout=60";
 
+mysql::ConnectOptions connect_options(mysql::Purpose purpose) {
+  mysql::ConnectOptions options;
+  options.application = "sluice struct-transfer";
+  options.purpose = purpose;
+  options.io_timeout = std::chrono::milliseconds(0);  // adding an index takes as long as it takes
+  return options;
+}
+
 std::string lower(std::string text) {
   for (char& c : text)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
@@ -32,9 +40,7 @@ Status Session::open() {
   SLUICE_ASSIGN(mapping, net::mapping_of(spec));
   owner = {spec.project_id(), spec.component_id(), spec.epoch(), mapping.meta_database()};
   const Endpoint target = net::from_proto(spec.target());
-  mysql::ConnectOptions options;
-  options.application = "sluice struct-transfer";
-  options.io_timeout = std::chrono::milliseconds(0);  // adding an index takes as long as it takes
+  const auto options = connect_options(mysql::Purpose::kData);
   {
     SLUICE_TRY(context.lease()->check());
     SLUICE_ASSIGN(auto plain, mysql::Connection::open(target, options));
@@ -43,20 +49,27 @@ Status Session::open() {
   SLUICE_TRY(context.lease()->check());
   SLUICE_TRY(database::take_over(target, owner));
   SLUICE_ASSIGN(meta, database::open_registered(target, options, owner, *context.lease()));
-  options.purpose = mysql::Purpose::kCatalog;
-  SLUICE_ASSIGN(ddl, database::open_registered(target, options, owner, *context.lease()));
-  SLUICE_TRY(ddl->exec(kTargetSession));
-  SLUICE_ASSIGN(source, mysql::Connection::open(net::from_proto(spec.source()), options));
+  SLUICE_ASSIGN(ddl, open_ddl());
+  SLUICE_ASSIGN(source,
+                mysql::Connection::open(net::from_proto(spec.source()), connect_options(mysql::Purpose::kCatalog)));
   SLUICE_TRY(source->exec(kSourceSession));
   SLUICE_ASSIGN(std::string folds, mysql::variable(*ddl, "lower_case_table_names"));
   target_folds_case = folds != "0";
   return {};
 }
 
-Status Session::exec(const std::string& sql, const std::string& object) {
+Result<std::unique_ptr<mysql::Connection>> Session::open_ddl() const {
+  SLUICE_ASSIGN(auto connection,
+                database::open_registered(net::from_proto(context.spec().target()),
+                                          connect_options(mysql::Purpose::kCatalog), owner, *context.lease()));
+  SLUICE_TRY(connection->exec(kTargetSession));
+  return connection;
+}
+
+Status Session::exec_on(mysql::Connection& connection, const std::string& sql, const std::string& object) const {
   SLUICE_TRY(context.lease()->check());
   log::debug(kLog, "statement", {{"sql", sql}});
-  auto done = ddl->exec(sql);
+  auto done = connection.exec(sql);
   if (!done.ok()) return done.error().with_object(object);
   return {};
 }

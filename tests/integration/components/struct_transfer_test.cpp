@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <regex>
 #include <sstream>
+#include <thread>
 
 #include "core/net/convert.hpp"
 #include "engines/mysql/catalog.hpp"
@@ -453,6 +454,30 @@ TEST_F(StructTransfer, DyingWhileIndexesAreAddedDoesNoHarm) {
     ++died;
   }
   EXPECT_GE(died, 3);
+}
+
+// A stop does not wait for a statement that may take hours: without the interruption it would fail by its lock's time.
+TEST_F(StructTransfer, AStopInterruptsIndexesThatAreBeingAdded) {
+  source_->sql(kIndexed);
+  auto s = spec(cluster::v1::TABLES);
+  s.set_defer_indexes(true);
+  ASSERT_EQ(code(run(s)), "OK");
+  target_->sql("BEGIN; SELECT * FROM b.plain; SELECT * FROM b.t");  // holds both tables' metadata locks
+  FakeComponent component(spec(cluster::v1::INDEXES));
+  Status ended;
+  std::thread running([&] { ended = run_struct_transfer(component); });
+  EXPECT_TRUE(target_->becomes(
+      "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for table metadata lock%'", "2"));
+  component.desire([](cluster::v1::ComponentDesired& desired) { desired.set_stop(true); });
+  running.join();
+  EXPECT_EQ(code(ended), "OK");
+  target_->sql("ROLLBACK");
+  EXPECT_EQ(create_text(*target_, "b.plain").find("KEY `kb`"), std::string::npos);
+  ASSERT_EQ(code(run(cluster::v1::INDEXES)), "OK");
+  ASSERT_EQ(code(run(cluster::v1::FOREIGN_KEYS)), "OK");
+  for (const char* table : {"p", "t", "plain"})
+    EXPECT_EQ(lines(create_text(*target_, std::string("b.") + table)),
+              lines(create_text(*source_, std::string("a.") + table)));
 }
 
 // A statement that the client lost, or a hand on the target: said by name, never passed over.
