@@ -1,5 +1,6 @@
 // Coordinator: decides. Owns metadata, the CM, the projects and the servers of AdminService and ClusterService. start()
 // returns when it answers; the destructor stops everything, keeping what is persisted. Agents go on under their leases.
+// The interface may be called from any thread.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
 // Files that are replaced as a whole: a reader, and the next life after a crash, sees the old content or the new one.
+// Any thread; two writers of one file must not run at once. Errors: IO_ERROR with the path as object.
 #pragma once
 
 #include <string>

@@ -2,7 +2,6 @@
 
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
-#include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
@@ -24,7 +23,6 @@ double Counter::value() const { return static_cast<prometheus::Counter*>(impl_)-
 void Gauge::set(double value) { static_cast<prometheus::Gauge*>(impl_)->Set(value); }
 void Gauge::add(double amount) { static_cast<prometheus::Gauge*>(impl_)->Increment(amount); }
 double Gauge::value() const { return static_cast<prometheus::Gauge*>(impl_)->Value(); }
-void Histogram::observe(double value) { static_cast<prometheus::Histogram*>(impl_)->Observe(value); }
 
 Counter counter(const std::string& name, const std::string& help, const Labels& labels) {
   return Counter(&prometheus::BuildCounter().Name(name).Help(help).Register(registry()).Add(labels));
@@ -32,11 +30,6 @@ Counter counter(const std::string& name, const std::string& help, const Labels& 
 
 Gauge gauge(const std::string& name, const std::string& help, const Labels& labels) {
   return Gauge(&prometheus::BuildGauge().Name(name).Help(help).Register(registry()).Add(labels));
-}
-
-Histogram histogram(const std::string& name, const std::string& help, const std::vector<double>& bounds,
-                    const Labels& labels) {
-  return Histogram(&prometheus::BuildHistogram().Name(name).Help(help).Register(registry()).Add(labels, bounds));
 }
 
 void remove_gauge(const std::string& name, const std::string& help, const Labels& labels) {

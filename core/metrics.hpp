@@ -1,4 +1,4 @@
-// Metrics: counters, gauges and histograms with labels, in one registry per process, written as Prometheus text.
+// Metrics: counters and gauges with labels, in one registry per process, written as Prometheus text.
 // Thread safe. A handle is found once and kept: finding costs a lock and a map lookup, using it an atomic operation.
 // Handles stay valid for the life of the process, or until the gauge is removed. Names are
 // `sluice_<area>_<what>_<unit>`; counters end in `_total`. Labels come from bounded sets (components, tables, nodes),
@@ -36,22 +36,9 @@ class Gauge {
   void* impl_;
 };
 
-class Histogram {
- public:
-  void observe(double value);
-
- private:
-  friend Histogram histogram(const std::string&, const std::string&, const std::vector<double>&, const Labels&);
-  explicit Histogram(void* impl) : impl_(impl) {}
-  void* impl_;
-};
-
 // The same name and labels give the same metric. All uses of a name give the same kind and help text.
 Counter counter(const std::string& name, const std::string& help, const Labels& labels = {});
 Gauge gauge(const std::string& name, const std::string& help, const Labels& labels = {});
-// `bounds`: upper bounds of the buckets, ascending; the first use of name and labels decides.
-Histogram histogram(const std::string& name, const std::string& help, const std::vector<double>& bounds,
-                    const Labels& labels = {});
 
 // For what is gone, a deleted project for example. Handles of this gauge must not be used any more.
 void remove_gauge(const std::string& name, const std::string& help, const Labels& labels);

@@ -1,6 +1,7 @@
 // Secret: a text that cannot be printed by accident. It has no operator<<, no formatter and no implicit conversion;
 // its memory is wiped when it ends. Where the clear text is needed (a client library's call, the pipe to a child),
 // reveal() makes that visible in the code.
+// A value of its owner: no thread may change it while another one reads.
 #pragma once
 
 #include <string>

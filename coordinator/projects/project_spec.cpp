@@ -116,8 +116,7 @@ Status check_incremental(const admin::v1::CreateProjectRequest& request) {
     return unsupported(path + "recordTypeWhiteList", "leaving out INSERT, UPDATE or DELETE is not supported");
   if (!records.empty() && !records.contains("DDL") && request.on_ddl() != "skip" && request.on_ddl() != "stop")
     return unsupported(path + "recordTypeWhiteList", "leaving out DDL is not supported; set onDdl to stop or skip");
-  SLUICE_TRY(
-      in_range(path + "storeLogKeptHour", incr.has_store_log_kept_hour(), incr.store_log_kept_hour(), 1, 365 * 24));
+  SLUICE_TRY(in_range(path + "storeLogKeptHour", incr.has_store_log_kept_hour(), incr.store_log_kept_hour(), 1, 365));
   SLUICE_TRY(in_range(path + "incrSyncConcurrency", incr.has_incr_sync_concurrency(), incr.incr_sync_concurrency(), 1,
                       kAppliersMax));
   SLUICE_TRY(in_range(path + "throttleRps", incr.has_throttle_rps(), incr.throttle_rps(), 0, INT32_MAX));

@@ -1,5 +1,6 @@
 // gRPC channels, servers and credentials, in one place. Addresses: "host:port" or "unix:/path". Every call carries the
 // cluster's token in the metadata key `authorization` ("Bearer …"); every unary call has a deadline.
+// All of it may be used from any thread.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

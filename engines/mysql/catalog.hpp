@@ -1,5 +1,7 @@
 // Catalog: reads definitions from a server. Each function runs queries on the given connection (Purpose::kCatalog) and
 // keeps no state. Works on thousands of tables without one query per table where the whole scope is asked for.
+// Thread: the one that owns the connection. Errors: those of the connection; NOT_FOUND for a single object that is not
+// there; UNSUPPORTED for a type of column that has no canonical form.
 #pragma once
 
 #include <map>

@@ -1,5 +1,7 @@
 // Digest: the checksum of a chunk computed inside the server (exactness.md section 7). The digest expression covers
 // every column's length and a NULL map; values over 64 KiB enter as their own hash; 64 bits, not linear.
+// Each function runs on the given connection and its thread. Errors: those of the connection, and whatever `visit`
+// answers, which ends the reading.
 #pragma once
 
 #include <cstdint>

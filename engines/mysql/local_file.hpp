@@ -1,5 +1,6 @@
 // The client side of LOAD DATA LOCAL INFILE: the "file" is a function. Real files are never read, whatever name the
 // server asks for, so a malicious server gets nothing.
+// Owned by the connection and called on its thread, inside Connection::load_data.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,5 @@
 // Positions of a source (exactness.md section 2).
+// Each function runs on the given connection, on the thread that owns it, and blocks until the server has answered.
 #pragma once
 
 #include "core/position.hpp"

@@ -1,5 +1,6 @@
 // Scan: reading a table in chunks whose borders the server chooses and compares (exactness.md section 3). Borders are
 // SQL conditions; our code never compares keys. Thread: a plan is made on one connection, chunks are read on any.
+// Errors: those of the connection, and whatever `visit` answers, which ends the reading.
 #pragma once
 
 #include <functional>

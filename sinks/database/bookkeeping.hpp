@@ -1,6 +1,7 @@
 // Bookkeeping in the target (exactness.md section 1): fence, connections, checkpoints, tables' windows, chunks,
 // rechecks, conflicts and the DDL journal. Every function runs on the connection that it is given; none keeps state.
 // All tables live in the meta database and are transactional.
+// Thread: the one that owns the connection. A write takes part in the transaction that is open on it.
 #pragma once
 
 #include <map>

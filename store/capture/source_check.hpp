@@ -1,4 +1,5 @@
 // Whether a source still holds what was read from it (exactness.md section 5).
+// Blocking, on the thread that owns the connection.
 #pragma once
 
 #include "core/endpoint.hpp"

@@ -1,4 +1,5 @@
 // Building a batch from parts of another one: images are copied as they are.
+// Pure; any thread. The new batch owns its bytes.
 #pragma once
 
 #include "core/record.hpp"

@@ -133,8 +133,9 @@ TEST(ProjectSpec, WrongValuesAreInvalidAndNamed) {
               r.mutable_full_transfer_config()->mutable_full_transfer_speed_config()->set_reader_worker_num(65);
             }).object(),
             "fullTransferConfig.fullTransferSpeedConfig.readerWorkerNum");
-  EXPECT_EQ(refusal([](Request& r) { r.mutable_incr_transfer_config()->set_store_log_kept_hour(0); }).object(),
-            "incrTransferConfig.storeLogKeptHour");
+  for (const int hours : {0, 366})
+    EXPECT_EQ(refusal([&](Request& r) { r.mutable_incr_transfer_config()->set_store_log_kept_hour(hours); }).object(),
+              "incrTransferConfig.storeLogKeptHour");
   EXPECT_EQ(
       refusal([](Request& r) { r.mutable_incr_transfer_config()->add_support_ddl_types("DROP_DATABASE"); }).object(),
       "incrTransferConfig.supportDDLTypes");

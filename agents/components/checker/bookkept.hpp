@@ -1,5 +1,6 @@
 // What the project's bookkeeping on the target says about its tables while they are verified: a table that is copied
 // again, and a row that was left as it was by a conflict, void what was found equal before.
+// Blocking, on the thread that owns the connection.
 #pragma once
 
 #include <map>

@@ -1,4 +1,5 @@
 // Compressed parts of the log. Buffers are the caller's and are used again.
+// Any thread. Damaged bytes, and more or less than a header promises, are an error.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,5 @@
 // MySQL's binary JSON, as text in the form that the server itself prints.
+// Pure; any thread. Damaged bytes are an error, never read beyond their end.
 #pragma once
 
 #include <string>

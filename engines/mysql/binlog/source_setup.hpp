@@ -1,5 +1,6 @@
 // What a reader asks a source before it starts: where to begin, its character sets and time zone. Uses a connection of
 // Purpose::kCatalog that is not the one of the dump.
+// Blocking, on that connection's thread.
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // TABLE_MAP: what the log itself says about a table. Parsed from bytes; owns its texts.
+// Immutable once parsed; damaged bytes are an error.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 // DdlSnapshot: what the journal keeps of the tables that a DDL statement concerns, and what a restart makes of it. The
 // server's table ids show a RENAME swap and a TRUNCATE, definitions do not.
+// A value; taking one blocks on the given connection, on its thread.
 #pragma once
 
 #include <map>
