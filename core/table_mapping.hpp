@@ -27,9 +27,12 @@ class TableMapping {
                                      std::vector<std::string> renames, std::string meta_database = "sluice");
 
   bool includes(std::string_view database, std::string_view table) const;
+  // False for the name of a database.
+  bool includes(const TableName& name) const { return !name.table.empty() && includes(name.database, name.table); }
   // Whether some table of the database can be in scope (CREATE/ALTER/DROP DATABASE).
   bool includes_database(std::string_view database) const;
   TableName target_of(std::string_view database, std::string_view table) const;
+  TableName target_of(const TableName& name) const { return target_of(name.database, name.table); }
   std::string target_database_of(std::string_view database) const;
 
   const std::vector<std::string>& include_patterns() const { return includes_; }

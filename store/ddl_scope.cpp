@@ -15,7 +15,7 @@ bool ddl_in_scope(const mysql::DdlStatement& statement, const TableMapping& scop
   auto in_scope = [&](const TableName& name) {
     if (name.table.empty()) return false;
     if (!readable(name.database)) return true;
-    return readable(name.table) ? scope.includes(name.database, name.table) : scope.includes_database(name.database);
+    return readable(name.table) ? scope.includes(name) : scope.includes_database(name.database);
   };
   for (auto& table : statement.tables)
     if (in_scope(table.source) || in_scope(table.rename_to)) return true;

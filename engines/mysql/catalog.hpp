@@ -6,6 +6,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/schema.hpp"
@@ -16,12 +17,16 @@ namespace sluice::mysql {
 
 bool is_transactional(std::string_view engine);
 
+// By its type: "BASE TABLE", "VIEW", "SEQUENCE", "SYSTEM VERSIONED".
+inline bool is_table(std::string_view type) { return type != "VIEW" && type != "SEQUENCE"; }
+
 struct TableInfo {
   TableName name;
   std::string engine;
   std::string collation;
-  std::string type;  // "BASE TABLE", "VIEW", "SEQUENCE", "SYSTEM VERSIONED"
+  std::string type;
   uint64_t rows_estimated = 0;
+  bool is_table() const { return mysql::is_table(type); }
   bool transactional() const;
 };
 

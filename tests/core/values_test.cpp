@@ -86,6 +86,14 @@ TEST(TableMapping, SystemAndMetaDatabasesAreNeverInScope) {
   EXPECT_TRUE(mapping->includes("anything", "t"));
 }
 
+TEST(TableMapping, TheNameOfADatabaseIsNoTable) {
+  auto mapping = TableMapping::create({"shop.*"}, {}, {"shop.*=store.*"});
+  ASSERT_TRUE(mapping.ok());
+  EXPECT_TRUE(mapping->includes(TableName{"shop", "t"}));
+  EXPECT_FALSE(mapping->includes(TableName{"shop", {}}));
+  EXPECT_EQ(mapping->target_of(TableName{"shop", "t"}), (TableName{"store", "t"}));
+}
+
 TEST(TableMapping, BadPatternsAreRefused) {
   EXPECT_FALSE(TableMapping::create({"shop"}, {}, {}).ok());
   EXPECT_FALSE(TableMapping::create({}, {}, {"a.*=b.c"}).ok());

@@ -116,7 +116,7 @@ Result<TablePairs> read_pairs(mysql::Connection& source, mysql::Connection& targ
   for (const auto& table : listed) {
     if (table.type != "BASE TABLE" && table.type != "SYSTEM VERSIONED") continue;
     names.push_back(table.name);
-    target_names.push_back(mapping.target_of(table.name.database, table.name.table));
+    target_names.push_back(mapping.target_of(table.name));
     estimates.push_back(table.rows_estimated);
   }
   SLUICE_ASSIGN(const auto sources, mysql::read_tables(source, names));

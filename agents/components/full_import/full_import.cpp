@@ -40,7 +40,7 @@ Result<PlannedTable> wanted_table(std::string text, const TableMapping& mapping)
     if (failure == std::errc{} && end == text.data() + text.size()) text.resize(mark);
   }
   SLUICE_ASSIGN(table.source, parse_table_pattern(text));
-  table.target = mapping.target_of(table.source.database, table.source.table);
+  table.target = mapping.target_of(table.source);
   return table;
 }
 
@@ -67,14 +67,13 @@ Result<std::vector<PlannedTable>> tables_of(const ImportSettings& settings, cons
   std::map<TableName, uint64_t> estimates;
   std::vector<PlannedTable> tables;
   for (const auto& info : infos) {
-    if (info.type == "VIEW" || info.type == "SEQUENCE") continue;
+    if (!info.is_table()) continue;
     estimates[info.name] = info.rows_estimated;
     if (spec.tables_size() > 0) continue;
     if (info.type != "BASE TABLE")
       return Error(ErrorCode::UNSUPPORTED, "a table of type " + info.type + " cannot be copied exactly; exclude it",
                    info.name.to_string());
-    tables.push_back(
-        {info.name, settings.mapping.target_of(info.name.database, info.name.table), info.rows_estimated, 0});
+    tables.push_back({info.name, settings.mapping.target_of(info.name), info.rows_estimated, 0});
   }
   for (const std::string& text : spec.tables()) {
     SLUICE_ASSIGN(PlannedTable table, wanted_table(text, settings.mapping));

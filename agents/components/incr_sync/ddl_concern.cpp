@@ -16,8 +16,7 @@ bool cannot_be_told(DdlKind kind) {
 
 void add_named(const mysql::DdlStatement& statement, const TableMapping& mapping, Concerned& concerned) {
   auto add = [&](const TableName& source, std::set<TableName>& to) {
-    if (!source.table.empty() && mapping.includes(source.database, source.table))
-      to.insert(mapping.target_of(source.database, source.table));
+    if (mapping.includes(source)) to.insert(mapping.target_of(source));
   };
   for (const mysql::DdlTable& table : statement.tables) {
     add(table.source, concerned.named);

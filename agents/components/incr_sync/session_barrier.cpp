@@ -17,8 +17,7 @@ constexpr std::string_view kLog = "incr_sync";
 
 bool crosses_border(const mysql::DdlStatement& statement, const TableMapping& mapping) {
   return std::any_of(statement.tables.begin(), statement.tables.end(), [&](const mysql::DdlTable& table) {
-    return !table.rename_to.table.empty() && mapping.includes(table.source.database, table.source.table) !=
-                                                 mapping.includes(table.rename_to.database, table.rename_to.table);
+    return !table.rename_to.table.empty() && mapping.includes(table.source) != mapping.includes(table.rename_to);
   });
 }
 
@@ -47,9 +46,8 @@ Result<bool> Session::can_run_beside(const LogEvent& event) {
   const bool is_run = statement.kind != DdlKind::kUnknown && statement.kind != DdlKind::kDataChange &&
                       statement.kind != DdlKind::kPassedOver && statement.kind != DdlKind::kTransaction;
   if (!is_run || statement.temporary || crosses_border(statement, job_.mapping)) return false;
-  const bool concerned = std::any_of(statement.tables.begin(), statement.tables.end(), [&](const auto& table) {
-    return job_.mapping.includes(table.source.database, table.source.table);
-  });
+  const bool concerned = std::any_of(statement.tables.begin(), statement.tables.end(),
+                                     [&](const auto& table) { return job_.mapping.includes(table.source); });
   if (!statement.tables.empty() && !concerned) return false;
   const DdlVerdict verdict = windows_.ddl(statement, job_.mapping, event.end, false);
   if (verdict.what != DdlVerdict::What::kApply) return false;
@@ -84,7 +82,7 @@ Result<bool> Session::barred(const LogEvent& event) {
     SLUICE_ASSIGN(TableUse * use, use_of(row.schema_id));
     if (!use->included) continue;
     // The name first: the definition of a table that changes is not read.
-    if (barrier_.bars(job_.mapping.target_of(use->source.database, use->source.table))) return true;
+    if (barrier_.bars(job_.mapping.target_of(use->source))) return true;
     auto plan = plan_of(*use, row.schema_id, event);
     // What has no place on the target now is looked at when the statement is done.
     if (!plan.ok() && plan.error().code() != ErrorCode::SCHEMA_MISMATCH) return plan.error();

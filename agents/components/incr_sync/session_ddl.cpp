@@ -67,11 +67,8 @@ Result<bool> Session::run_statement(const database::DdlEvent& ddl, const Positio
   auto parsed = mysql::parse_ddl(ddl.sql, ddl.database, ddl.sql_mode);
   if (!parsed.ok()) return decided_or(ddl, parsed.error());
   const mysql::DdlStatement& statement = *parsed;
-  const auto in_scope = [&](const TableName& name) {
-    return !name.table.empty() && job_.mapping.includes(name.database, name.table);
-  };
   const bool concerned = std::any_of(statement.tables.begin(), statement.tables.end(), [&](const auto& table) {
-    return in_scope(table.source) || in_scope(table.rename_to);
+    return job_.mapping.includes(table.source) || job_.mapping.includes(table.rename_to);
   });
   switch (statement.kind) {
     case DdlKind::kPassedOver:
@@ -106,7 +103,7 @@ Result<bool> Session::run_statement(const database::DdlEvent& ddl, const Positio
     case DdlVerdict::What::kWait:
       for (const auto& table : statement.tables) {
         for (const TableName& name : {table.source, table.rename_to}) {
-          if (in_scope(name) && windows_.contains(name)) awaited_[name] = 0;
+          if (job_.mapping.includes(name) && windows_.contains(name)) awaited_[name] = 0;
         }
       }
       wait_for_copies();
@@ -149,14 +146,12 @@ Result<bool> Session::decided_or(const database::DdlEvent& ddl, const Error& err
 Result<std::optional<std::vector<TableName>>> Session::absent_tables(const mysql::DdlStatement& statement) {
   const bool makes = statement.kind == DdlKind::kCreateTable || statement.kind == DdlKind::kCreateTableLike ||
                      statement.kind == DdlKind::kCreateTableSelect;
-  const auto in_scope = [&](const TableName& name) {
-    return !name.table.empty() && job_.mapping.includes(name.database, name.table);
-  };
   bool absent = false;
   SLUICE_ASSIGN(auto* target, target_catalog());
   for (const auto& table : statement.tables) {
-    if (makes || is_view(statement.kind) || !in_scope(table.source) || windows_.contains(table.source)) continue;
-    const auto found = mysql::read_table(*target, job_.mapping.target_of(table.source.database, table.source.table));
+    if (makes || is_view(statement.kind) || !job_.mapping.includes(table.source) || windows_.contains(table.source))
+      continue;
+    const auto found = mysql::read_table(*target, job_.mapping.target_of(table.source));
     if (found.ok()) continue;
     if (found.error().code() != ErrorCode::NOT_FOUND) return found.error();
     absent = true;
@@ -166,7 +161,7 @@ Result<std::optional<std::vector<TableName>>> Session::absent_tables(const mysql
   SLUICE_ASSIGN(auto* source, source_catalog());
   for (const auto& table : statement.tables) {
     for (const TableName& name : {table.source, table.rename_to}) {
-      if (!in_scope(name) || windows_.contains(name)) continue;
+      if (!job_.mapping.includes(name) || windows_.contains(name)) continue;
       const auto found = mysql::read_table(*source, name);
       if (!found.ok() && found.error().code() != ErrorCode::NOT_FOUND) return found.error();
       if (found.ok()) present.push_back(name);
@@ -204,15 +199,12 @@ Status Session::after_statement(const mysql::DdlStatement& statement, database::
 
 // RENAME over the border of the project's scope: what leaves is dropped, what enters is copied with its rows.
 Result<bool> Session::across_border(const database::DdlEvent& ddl, const mysql::DdlStatement& statement) {
-  const auto in_scope = [&](const TableName& name) {
-    return !name.table.empty() && job_.mapping.includes(name.database, name.table);
-  };
   std::vector<TableName> enter, leave;
   for (const auto& table : statement.tables) {
-    if (in_scope(table.rename_to)) enter.push_back(table.rename_to);
+    if (job_.mapping.includes(table.rename_to)) enter.push_back(table.rename_to);
   }
   for (const auto& table : statement.tables) {
-    if (in_scope(table.source) && std::find(enter.begin(), enter.end(), table.source) == enter.end())
+    if (job_.mapping.includes(table.source) && std::find(enter.begin(), enter.end(), table.source) == enter.end())
       leave.push_back(table.source);
   }
   if (!leave.empty()) SLUICE_TRY(drop_tables(ddl, leave));
@@ -251,7 +243,7 @@ Status Session::need_copies(const std::vector<TableName>& tables, const std::str
       return Error(ErrorCode::COPY_ROUNDS_EXHAUSTED, reason, table.to_string());
     database::TableRow row;
     row.source = table;
-    row.target = job_.mapping.target_of(table.database, table.table);
+    row.target = job_.mapping.target_of(table);
     for (const database::TableRow& known : tables_) {
       if (known.source == table) row = known;
     }

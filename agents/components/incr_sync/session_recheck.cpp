@@ -29,7 +29,7 @@ struct Sides {
 Result<std::optional<Sides>> sides_of(const TableName& source, const TableMapping& mapping,
                                       mysql::Connection& source_catalog, mysql::Connection& target_catalog) {
   Sides sides;
-  sides.target = mapping.target_of(source.database, source.table);
+  sides.target = mapping.target_of(source);
   auto from = mysql::read_table(source_catalog, source);
   auto to = mysql::read_table(target_catalog, sides.target);
   for (const auto* read : {&from, &to}) {
@@ -140,9 +140,8 @@ Result<Session::Rereading> Session::collect_rereading(const std::vector<database
     add(row);
     if (row.key.empty()) continue;
     SLUICE_TRY(definitions_.know(row.table, *target_names, source_names));
-    SLUICE_ASSIGN(const auto below,
-                  database::rows_below(*connection, *definitions_.cascades(),
-                                       job_.mapping.target_of(row.table.database, row.table.table), row.key[0]));
+    SLUICE_ASSIGN(const auto below, database::rows_below(*connection, *definitions_.cascades(),
+                                                         job_.mapping.target_of(row.table), row.key[0]));
     for (const database::RecheckRow& one : below) add(one);
   }
   return reading;

@@ -19,7 +19,7 @@ Result<Session::TableUse*> Session::use_of(uint64_t schema_id) {
   use.schema = client_->schema(schema_id);
   if (!use.schema) return Error(ErrorCode::CORRUPTED, "the Store did not name a definition that its rows refer to");
   use.source = {use.schema->database, use.schema->name};
-  use.included = job_.mapping.includes(use.source.database, use.source.table);
+  use.included = job_.mapping.includes(use.source);
   return &(uses_[schema_id] = std::move(use));
 }
 

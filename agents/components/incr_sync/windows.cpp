@@ -94,7 +94,7 @@ DdlVerdict Windows::ddl(const mysql::DdlStatement& statement, const TableMapping
   std::vector<TableName> skipped, inside, applied, all;
   bool busy = false;
   auto look = [&](const TableName& name) {
-    if (name.table.empty() || !mapping.includes(name.database, name.table)) return;
+    if (!mapping.includes(name)) return;
     all.push_back(name);
     switch (place(name, end)) {
       case Place::kBefore:
@@ -122,7 +122,7 @@ DdlVerdict Windows::ddl(const mysql::DdlStatement& statement, const TableMapping
   }
   if (open) {
     std::vector<TableName> children = with_other_keys(statement, end);
-    std::erase_if(children, [&](const TableName& name) { return !mapping.includes(name.database, name.table); });
+    std::erase_if(children, [&](const TableName& name) { return !mapping.includes(name); });
     if (!children.empty()) return {What::kNeedsCopy, std::move(children)};
   }
   // Foreign keys are added from the definition that the copy read: one that changes them later asks for a new one.

@@ -44,7 +44,7 @@ Result<Outcome> foreign_key_names(Facts& facts) {
   std::map<std::pair<std::string, std::string>, std::string> seen;  // target database, key -> table
   std::vector<std::string> names;
   for (const auto& [name, schema] : *schemas) {
-    SLUICE_ASSIGN(const TableName target, facts.folded(facts.mapping.target_of(name.database, name.table)));
+    SLUICE_ASSIGN(const TableName target, facts.folded(facts.mapping.target_of(name)));
     for (const ForeignKey& key : schema.foreign_keys) {
       if (!facts.mapping.includes(key.referenced_database, key.referenced_table)) continue;
       const auto [at, fresh] = seen.emplace(std::pair(lower(target.database), lower(key.name)), name.to_string());

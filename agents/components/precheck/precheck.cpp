@@ -128,7 +128,7 @@ Result<const std::map<TableName, TableSchema>*> Facts::schemas() {
     SLUICE_ASSIGN(const auto* infos, tables());
     std::vector<TableName> names;
     for (const mysql::TableInfo& info : *infos)
-      if (info.type != "VIEW" && info.type != "SEQUENCE") names.push_back(info.name);
+      if (info.is_table()) names.push_back(info.name);
     SLUICE_ASSIGN(schemas_, mysql::read_tables(*source, names));
   }
   return &*schemas_;
@@ -146,8 +146,7 @@ Result<std::set<std::string>> Facts::target_databases() {
   SLUICE_ASSIGN(const auto* infos, tables());
   std::set<std::string> targets;
   for (const std::string& name : *names) targets.insert(mapping.target_database_of(name));
-  for (const mysql::TableInfo& info : *infos)
-    targets.insert(mapping.target_of(info.name.database, info.name.table).database);
+  for (const mysql::TableInfo& info : *infos) targets.insert(mapping.target_of(info.name).database);
   return targets;
 }
 

@@ -186,8 +186,8 @@ Result<Outcome> same_server(Facts& facts) {
   SLUICE_ASSIGN(const auto* tables, facts.tables());
   std::vector<std::string> names;
   for (const mysql::TableInfo& info : *tables) {
-    TableName target = facts.mapping.target_of(info.name.database, info.name.table);
-    if (facts.mapping.includes(target.database, target.table)) names.push_back(target.to_string());
+    TableName target = facts.mapping.target_of(info.name);
+    if (facts.mapping.includes(target)) names.push_back(target.to_string());
   }
   if (!names.empty())
     return failed(

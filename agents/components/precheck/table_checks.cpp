@@ -13,8 +13,6 @@ std::string lower(std::string text) {
   return text;
 }
 
-bool is_table(const mysql::TableInfo& info) { return info.type != "VIEW" && info.type != "SEQUENCE"; }
-
 // A pattern that names nothing is a slip of the pen, unless it is a wildcard for tables that are still to come.
 Result<Outcome> scope(Facts& facts) {
   SLUICE_ASSIGN(const auto* tables, facts.tables());
@@ -48,7 +46,7 @@ Result<Outcome> tables_supported(Facts& facts) {
     bool without_rows = false;
     for (std::string_view e : {"blackhole", "mrg_myisam", "federated", "connect", "spider", "s3", "sphinx", "oqgraph"})
       without_rows = without_rows || engine == e;
-    if (is_table(info) && without_rows) names.push_back(info.name.to_string() + " (" + info.engine + ")");
+    if (info.is_table() && without_rows) names.push_back(info.name.to_string() + " (" + info.engine + ")");
     if (info.type == "SYSTEM VERSIONED") names.push_back(info.name.to_string() + " (system versioned)");
   }
   if (names.empty()) return passed();
@@ -61,7 +59,7 @@ Result<Outcome> tables_transactional(Facts& facts) {
   SLUICE_ASSIGN(const auto* schemas, facts.schemas());
   std::vector<std::string> keyed, keyless;
   for (const mysql::TableInfo& info : *tables) {
-    if (!is_table(info)) continue;
+    if (!info.is_table()) continue;
     auto schema = schemas->find(info.name);
     const bool has_key = schema != schemas->end() && schema->second.row_key() != nullptr;
     // Only InnoDB's snapshots are tied to a position of the log.
@@ -142,8 +140,8 @@ Result<Outcome> triggers_on_target(Facts& facts) {
   SLUICE_ASSIGN(const auto databases, facts.target_databases());
   std::set<TableName> targets;
   for (const mysql::TableInfo& info : *tables) {
-    if (!is_table(info)) continue;
-    SLUICE_ASSIGN(TableName target, facts.folded(facts.mapping.target_of(info.name.database, info.name.table)));
+    if (!info.is_table()) continue;
+    SLUICE_ASSIGN(TableName target, facts.folded(facts.mapping.target_of(info.name)));
     targets.insert(std::move(target));
   }
   std::vector<std::string> names;
@@ -170,7 +168,7 @@ Result<Outcome> lower_case_table_names(Facts& facts) {
   SLUICE_ASSIGN(const auto* tables, facts.tables());
   std::map<TableName, TableName> seen;
   for (const mysql::TableInfo& info : *tables) {
-    TableName target = facts.mapping.target_of(info.name.database, info.name.table);
+    TableName target = facts.mapping.target_of(info.name);
     SLUICE_ASSIGN(target, facts.folded(std::move(target)));
     auto [at, fresh] = seen.emplace(target, info.name);
     if (!fresh)
@@ -210,7 +208,7 @@ Result<Outcome> target_charsets(Facts& facts) {
   for (const auto& [name, schema] : *schemas)
     for (const Column& column : schema.columns) use(column.collation, name.to_string() + "." + column.name);
   for (const mysql::TableInfo& info : *tables)
-    if (is_table(info)) use(info.collation, info.name.to_string());
+    if (info.is_table()) use(info.collation, info.name.to_string());
   if (unknown.empty()) return passed();
   std::vector<std::string> texts;
   for (const auto& [collation, user] : unknown) texts.push_back(collation + " (" + user + ")");

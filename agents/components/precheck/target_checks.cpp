@@ -38,16 +38,13 @@ Result<std::vector<Place>> places(Facts& facts) {
   SLUICE_ASSIGN(const auto* tables, facts.tables());
   std::vector<Place> found;
   for (const mysql::TableInfo& info : *tables) {
-    Place place{&info, facts.mapping.target_of(info.name.database, info.name.table), {}};
+    Place place{&info, facts.mapping.target_of(info.name), {}};
     SLUICE_ASSIGN(const TableName key, facts.folded(place.target));
     if (const auto at = existing->find(key); at != existing->end()) place.type = at->second;
     found.push_back(std::move(place));
   }
   return found;
 }
-
-// Views and sequences are created anew or written over: those that are there already are somebody's.
-bool is_table(const std::string& type) { return type != "VIEW" && type != "SEQUENCE"; }
 
 Result<Outcome> target_empty(Facts& facts) {
   const bool structure = facts.has_step("STRUCT_TRANSFER"), full = facts.has_step("FULL_TRANSFER");
@@ -58,10 +55,10 @@ Result<Outcome> target_empty(Facts& facts) {
   SLUICE_ASSIGN(const auto all, places(facts));
   std::vector<std::string> exist, filled;
   for (const Place& place : all) {
-    if (place.type.empty() || (facts.spec.allow_not_empty() && is_table(place.type))) continue;
-    if (!structure && !is_table(place.source->type)) continue;  // only tables are filled then
-    if (structure || !is_table(place.type)) {
-      exist.push_back(place.target.to_string() + (is_table(place.type) ? "" : " (" + place.type + ")"));
+    if (place.type.empty() || (facts.spec.allow_not_empty() && mysql::is_table(place.type))) continue;
+    if (!structure && !mysql::is_table(place.source->type)) continue;  // only tables are filled then
+    if (structure || !mysql::is_table(place.type)) {
+      exist.push_back(place.target.to_string() + (mysql::is_table(place.type) ? "" : " (" + place.type + ")"));
       continue;
     }
     SLUICE_ASSIGN(const bool rows, has_rows(facts, place.target));
@@ -85,7 +82,7 @@ Result<Outcome> target_tables(Facts& facts) {
   SLUICE_ASSIGN(const auto all, places(facts));
   std::vector<std::string> missing;
   for (const Place& place : all)
-    if (is_table(place.source->type) && (place.type.empty() || !is_table(place.type)))
+    if (mysql::is_table(place.source->type) && (place.type.empty() || !mysql::is_table(place.type)))
       missing.push_back(place.target.to_string());
   if (missing.empty()) return passed();
   return failed(ErrorCode::NOT_FOUND, "these tables are missing on the target: " + some_of(missing),
@@ -104,7 +101,7 @@ Result<Outcome> keyless_not_empty(Facts& facts) {
   for (const Place& place : all) {
     const auto schema = schemas->find(place.source->name);
     if (schema == schemas->end() || schema->second.row_key() != nullptr) continue;
-    if (place.type.empty() || !is_table(place.type)) continue;
+    if (place.type.empty() || !mysql::is_table(place.type)) continue;
     SLUICE_ASSIGN(const bool rows, has_rows(facts, place.target));
     if (rows) names.push_back(place.target.to_string());
   }

@@ -32,15 +32,15 @@ Status carry_auto_increments(Session& s, const std::vector<mysql::TableInfo>& in
   std::set<std::string> from, to;
   for (const mysql::TableInfo& info : infos) {
     from.insert(info.name.database);
-    to.insert(s.mapping.target_of(info.name.database, info.name.table).database);
+    to.insert(s.mapping.target_of(info.name).database);
   }
   SLUICE_ASSIGN(auto source, counters(*s.source, from));
   SLUICE_ASSIGN(auto found, counters(*s.ddl, to));
   std::map<TableName, uint64_t> present;
   for (const auto& [name, value] : found) present[s.folded(name)] = value;
   for (const auto& [name, value] : source) {
-    if (!s.mapping.includes(name.database, name.table)) continue;
-    TableName target = s.mapping.target_of(name.database, name.table);
+    if (!s.mapping.includes(name)) continue;
+    TableName target = s.mapping.target_of(name);
     auto now = present.find(s.folded(target));
     if (now == present.end() || now->second >= value) continue;
     SLUICE_TRY(s.exec("ALTER TABLE " + mysql::quote_table(target) + " AUTO_INCREMENT = " + std::to_string(value),
@@ -65,11 +65,11 @@ Status carry_sequence(Session& s, const TableName& name, const TableName& target
 Status carry_sequences(Session& s, const std::vector<mysql::TableInfo>& infos) {
   std::set<std::string> databases;
   for (const mysql::TableInfo& info : infos)
-    if (info.type == "SEQUENCE") databases.insert(s.mapping.target_of(info.name.database, info.name.table).database);
+    if (info.type == "SEQUENCE") databases.insert(s.mapping.target_of(info.name).database);
   SLUICE_ASSIGN(const auto existing, s.existing(databases));
   for (const mysql::TableInfo& info : infos) {
     if (info.type != "SEQUENCE") continue;
-    const TableName target = s.mapping.target_of(info.name.database, info.name.table);
+    const TableName target = s.mapping.target_of(info.name);
     if (existing.count(s.folded(target)) == 0) {
       s.warn("sequence " + target.to_string() + " does not exist on the target");
       continue;

@@ -40,7 +40,7 @@ std::string joined(const std::vector<std::string>& texts) {
   return text;
 }
 
-std::string kind_of(const std::string& type) { return type == "VIEW" || type == "SEQUENCE" ? type : "TABLE"; }
+std::string kind_of(const std::string& type) { return mysql::is_table(type) ? "TABLE" : type; }
 
 class TablesPhase {
  public:
@@ -69,7 +69,7 @@ class TablesPhase {
   std::vector<TableName> names_of_tables() {
     std::vector<TableName> names;
     for (const mysql::TableInfo& info : infos_)
-      if (info.type != "VIEW" && info.type != "SEQUENCE") names.push_back(info.name);
+      if (info.is_table()) names.push_back(info.name);
     return names;
   }
 
@@ -79,7 +79,7 @@ class TablesPhase {
     SLUICE_ASSIGN(auto databases, mysql::list_databases(*s_.source, s_.mapping));
     for (const std::string& name : databases) SLUICE_TRY(create_database(name, s_.mapping.target_database_of(name)));
     for (const mysql::TableInfo& info : infos_) {
-      std::string target = s_.mapping.target_of(info.name.database, info.name.table).database;
+      std::string target = s_.mapping.target_of(info.name).database;
       if (target_databases_.count(target) == 0) SLUICE_TRY(create_database(info.name.database, target));
     }
     return {};
@@ -108,11 +108,11 @@ class TablesPhase {
   Status create_sequences() {
     std::set<std::string> databases;
     for (const mysql::TableInfo& info : infos_)
-      if (info.type == "SEQUENCE") databases.insert(s_.mapping.target_of(info.name.database, info.name.table).database);
+      if (info.type == "SEQUENCE") databases.insert(s_.mapping.target_of(info.name).database);
     SLUICE_ASSIGN(const auto existing, s_.existing(databases));
     for (const mysql::TableInfo& info : infos_) {
       if (info.type != "SEQUENCE") continue;
-      const TableName target = s_.mapping.target_of(info.name.database, info.name.table);
+      const TableName target = s_.mapping.target_of(info.name);
       const auto found = existing.find(s_.folded(target));
       SLUICE_TRY(create_sequence(info.name, target, found == existing.end() ? std::string() : found->second));
     }
@@ -170,7 +170,7 @@ class TablesPhase {
       plan.row.source = name;
       if (auto found = recorded.find(name); found != recorded.end()) plan.row = found->second;
       plan.record = recorded.count(name) == 0;
-      plan.row.target = s_.mapping.target_of(name.database, name.table);
+      plan.row.target = s_.mapping.target_of(name);
       plan.schema = &schema;
       databases.insert(plan.row.target.database);
       plans.push_back(std::move(plan));
@@ -202,7 +202,7 @@ class TablesPhase {
     std::vector<TableName> targets;
     for (const mysql::TableInfo& info : infos_) {
       if (info.type != "VIEW") continue;
-      targets.push_back(s_.mapping.target_of(info.name.database, info.name.table));
+      targets.push_back(s_.mapping.target_of(info.name));
       databases.insert(targets.back().database);
     }
     SLUICE_ASSIGN(auto existing, s_.existing(databases));
@@ -240,7 +240,7 @@ class TablesPhase {
       return std::string();
     }
     if (!exists) return std::string();
-    if (plan.existing_type == "VIEW" || plan.existing_type == "SEQUENCE")
+    if (!mysql::is_table(plan.existing_type))
       return spec_.truncate_target() ? std::string() : "exists already and is no table";
     SLUICE_ASSIGN(TableSchema present, mysql::read_table(*s_.ddl, plan.row.target));
     if (spec_.allow_not_empty()) {

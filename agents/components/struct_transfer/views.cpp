@@ -48,7 +48,7 @@ class Views {
   Status create(const TableName& name) {
     SLUICE_ASSIGN(std::string shown, mysql::show_create_view(*s_.source, name));
     SLUICE_ASSIGN(std::string sql, mysql::rewrite_view(shown, name, s_.mapping, false));
-    TableName target = s_.mapping.target_of(name.database, name.table);
+    TableName target = s_.mapping.target_of(name);
     // Names inside of it that stand alone belong to the view's own database.
     SLUICE_TRY(s_.exec("USE " + mysql::quote_name(target.database), name.to_string()));
     Status created = s_.exec(sql, name.to_string());

@@ -43,7 +43,7 @@ std::string mapped_text(const Analysis& a, const Item& item, const TableMapping&
   std::vector<Edit> edits;
   for (const NameRef& ref : a.names) {
     if (ref.place.begin < begin || ref.place.end > end) continue;
-    TableName to = mapping.target_of(ref.name.database, ref.name.table);
+    TableName to = mapping.target_of(ref.name);
     edits.push_back({{ref.place.begin - begin, ref.place.end - begin}, quote_table(to)});
   }
   return apply_edits(item_text(a.tokens, item), std::move(edits));
@@ -65,18 +65,18 @@ Result<CreateTableParts> split_create_table(std::string_view show_create, const 
                  !serves_auto_increment(a.tokens, list, item);
     if (index) parts.deferred_indexes.push_back({item_name(a.tokens, item), std::string(item_text(a.tokens, item))});
     if (item.kind == ItemKind::kForeignKey && item.parent)
-      parts.foreign_keys.push_back({item_name(a.tokens, item), mapped_text(a, item, mapping), *item.parent,
-                                    mapping.includes(item.parent->database, item.parent->table)});
+      parts.foreign_keys.push_back(
+          {item_name(a.tokens, item), mapped_text(a, item, mapping), *item.parent, mapping.includes(*item.parent)});
     dropped.push_back(index || item.kind == ItemKind::kForeignKey);
   }
   drop_items(edits, a.tokens, list, dropped);
   for (const NameRef& ref : a.names) {
     if (ref.role == NameRole::kParent) continue;
     TableName name = ref.role == NameRole::kChanged ? source : ref.name;
-    if (!mapping.includes(name.database, name.table))
+    if (!mapping.includes(name))
       return Error(ErrorCode::UNSUPPORTED, "a default uses " + name.to_string() + ", which is not part of the project",
                    source.to_string());
-    std::string text = quote_table(mapping.target_of(name.database, name.table));
+    std::string text = quote_table(mapping.target_of(name));
     if (ref.role == NameRole::kChanged && options.if_not_exists) text = "IF NOT EXISTS " + text;
     edits.push_back({ref.place, std::move(text)});
   }

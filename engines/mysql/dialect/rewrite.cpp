@@ -107,8 +107,6 @@ class Rewriter {
   Error unsupported(std::string cause, std::string object = {}) const {
     return Error(ErrorCode::UNSUPPORTED, std::move(cause), std::move(object));
   }
-  bool in_scope(const TableName& n) const { return mapping_.includes(n.database, n.table); }
-  TableName target(const TableName& n) const { return mapping_.target_of(n.database, n.table); }
 
   Result<bool> database() {
     if (!mapping_.includes_database(s_.database)) return false;
@@ -126,9 +124,9 @@ class Rewriter {
   Result<bool> drop_list() {
     std::string text;
     for (const DdlTable& t : s_.tables) {
-      if (!in_scope(t.source)) continue;
+      if (!mapping_.includes(t.source)) continue;
       if (!text.empty()) text += ", ";
-      text += quote_table(target(t.source));
+      text += quote_table(mapping_.target_of(t.source));
     }
     edits_.push_back({a_.names_list, text});
     return !text.empty();
@@ -138,16 +136,16 @@ class Rewriter {
     std::string text;
     for (const DdlTable& t : s_.tables) {
       SLUICE_TRY(check_border(t));
-      if (!in_scope(t.source)) continue;
+      if (!mapping_.includes(t.source)) continue;
       if (!text.empty()) text += ", ";
-      text += quote_table(target(t.source)) + " TO " + quote_table(target(t.rename_to));
+      text += quote_table(mapping_.target_of(t.source)) + " TO " + quote_table(mapping_.target_of(t.rename_to));
     }
     edits_.push_back({a_.names_list, text});
     return !text.empty();
   }
 
   Status check_border(const DdlTable& t) const {
-    if (t.rename_to.table.empty() || in_scope(t.source) == in_scope(t.rename_to)) return {};
+    if (t.rename_to.table.empty() || mapping_.includes(t.source) == mapping_.includes(t.rename_to)) return {};
     return unsupported("RENAME to " + t.rename_to.to_string() + " crosses the border of the project's tables",
                        t.source.to_string());
   }
@@ -156,7 +154,7 @@ class Rewriter {
     size_t inside = 0;
     for (const DdlTable& t : s_.tables) {
       SLUICE_TRY(check_border(t));
-      if (in_scope(t.source)) ++inside;
+      if (mapping_.includes(t.source)) ++inside;
     }
     if (inside == 0) return false;
     if (inside < s_.tables.size())
@@ -170,10 +168,10 @@ class Rewriter {
   Status name(const NameRef& ref) {
     if (is_system_database(ref.name.database)) return {};
     bool own = ref.role == NameRole::kChanged || ref.role == NameRole::kRenameTo;
-    if (!own && ref.role != NameRole::kParent && !in_scope(ref.name))
+    if (!own && ref.role != NameRole::kParent && !mapping_.includes(ref.name))
       return unsupported("the statement reads " + ref.name.to_string() + ", which is not part of the project",
                          s_.tables.front().source.to_string());
-    TableName to = target(ref.name);
+    TableName to = mapping_.target_of(ref.name);
     bool aliased = ref.needs_alias && to.table != ref.name.table;
     std::string text = quote_table(to);
     if (aliased && ref.role == NameRole::kRead) text += " AS " + quote_name(ref.name.table);
@@ -190,7 +188,7 @@ class Rewriter {
            !equal_ignoring_case(engine, "NDBCLUSTER");
   }
   bool leaves_key_out(const Item& item) const {
-    return options_.drop_foreign_keys || (item.parent && !in_scope(*item.parent)) || engine_ignores_keys();
+    return options_.drop_foreign_keys || (item.parent && !mapping_.includes(*item.parent)) || engine_ignores_keys();
   }
   bool is_left_out(const Item& item) const {
     if (item.kind == ItemKind::kDropForeignKey) return options_.drop_foreign_keys;

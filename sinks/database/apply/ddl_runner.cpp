@@ -98,8 +98,7 @@ std::vector<TableName> DdlRunner::named_by(const mysql::DdlStatement& statement)
   std::vector<TableName> names;
   for (const mysql::DdlTable& table : statement.tables) {
     for (const TableName& name : {table.source, table.rename_to}) {
-      if (!name.table.empty() && mapping_.includes(name.database, name.table))
-        names.push_back(mapping_.target_of(name.database, name.table));
+      if (mapping_.includes(name)) names.push_back(mapping_.target_of(name));
     }
   }
   if (is_database(statement.kind) && mapping_.includes_database(statement.database))
@@ -117,10 +116,10 @@ std::string DdlRunner::drop_again(const mysql::DdlStatement& statement) const {
   std::string sql = "DROP TABLE IF EXISTS ";
   bool first = true;
   for (const mysql::DdlTable& table : statement.tables) {
-    if (!mapping_.includes(table.source.database, table.source.table)) continue;
+    if (!mapping_.includes(table.source)) continue;
     if (!first) sql += ", ";
     first = false;
-    sql += mysql::quote_table(mapping_.target_of(table.source.database, table.source.table));
+    sql += mysql::quote_table(mapping_.target_of(table.source));
   }
   return sql;
 }

@@ -39,8 +39,8 @@ void Definitions::add_own(Node& node, ForeignKey key) {
 }
 
 void Definitions::add_child(Node& node, const TableName& child_source, ForeignKey key) {
-  if (!mapping_.includes(child_source.database, child_source.table)) return;
-  const TableName child = mapping_.target_of(child_source.database, child_source.table);
+  if (!mapping_.includes(child_source)) return;
+  const TableName child = mapping_.target_of(child_source);
   source_of_[child] = child_source;
   node.children.emplace_back(child, std::move(key));
 }
@@ -159,7 +159,7 @@ Result<TablePlanPtr> Definitions::make(const SchemaPtr& event, bool observe, mys
 }
 
 Status Definitions::know(const TableName& source_table, mysql::Connection& target, mysql::Connection* source) {
-  const TableName name = mapping_.target_of(source_table.database, source_table.table);
+  const TableName name = mapping_.target_of(source_table);
   source_of_[name] = source_table;
   SLUICE_TRY(load(name, source_table, target, source));
   SLUICE_TRY(reach(name, target, source));
