@@ -23,6 +23,16 @@ struct Outcome {
   ErrorCode code = ErrorCode::PRECHECK_FAILED;  // of kFailed
   std::string object;
 };
+// What a check found: the object that an error names, and how it stands in a list.
+struct Finding {
+  Finding(std::string object, std::string shown) : object(std::move(object)), shown(std::move(shown)) {}
+  explicit Finding(const TableName& name) : Finding(name.to_string(), name.to_string()) {}
+  Finding(const TableName& name, const std::string& note)
+      : Finding(name.to_string(), name.to_string() + " (" + note + ")") {}
+  std::string object, shown;
+};
+using Findings = std::vector<Finding>;
+
 inline Outcome passed(std::string note = {}) { return {Level::kPassed, std::move(note)}; }
 inline Outcome warning(std::string cause, std::string cure) {
   return {Level::kWarning, std::move(cause), std::move(cure)};
@@ -30,6 +40,9 @@ inline Outcome warning(std::string cause, std::string cure) {
 inline Outcome failed(ErrorCode code, std::string cause, std::string cure, std::string object = {}) {
   return {Level::kFailed, std::move(cause), std::move(cure), code, std::move(object)};
 }
+// Causes that end with a few of the findings; an error is about the first of them.
+Outcome warning(const std::string& cause, const Findings& findings, std::string cure);
+Outcome failed(ErrorCode code, const std::string& cause, const Findings& findings, std::string cure);
 
 // What is known of both servers; read once, when a check first asks.
 class Facts {

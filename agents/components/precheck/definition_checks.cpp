@@ -14,61 +14,54 @@ std::string lower(std::string text) {
   return text;
 }
 
-std::string object_of(const std::vector<std::string>& names) {
-  return names.front().substr(0, names.front().find(' '));
-}
-
 // MyISAM counts per group when the column is not the first of a key; InnoDB refuses such a table (1075).
 Result<Outcome> auto_increment_keys(Facts& facts) {
   SLUICE_ASSIGN(const auto* schemas, facts.schemas());
-  std::vector<std::string> names;
+  Findings found;
   for (const auto& [name, schema] : *schemas) {
     for (size_t column = 0; column < schema.columns.size(); ++column) {
       if (!schema.columns[column].auto_increment) continue;
       const bool first = std::any_of(schema.keys.begin(), schema.keys.end(), [&](const Key& key) {
         return !key.parts.empty() && key.parts.front().column == column;
       });
-      if (!first) names.push_back(name.to_string() + " (" + schema.columns[column].name + ")");
+      if (!first) found.emplace_back(name, schema.columns[column].name);
     }
   }
-  if (names.empty()) return passed();
-  return failed(ErrorCode::UNSUPPORTED,
-                "an AUTO_INCREMENT column must be the first of a key in InnoDB, and is not: " + some_of(names),
-                "ALTER TABLE … ADD KEY (the column) on the source, or leave the table out with --exclude",
-                object_of(names));
+  if (found.empty()) return passed();
+  return failed(ErrorCode::UNSUPPORTED, "an AUTO_INCREMENT column must be the first of a key in InnoDB, and is not",
+                found, "ALTER TABLE … ADD KEY (the column) on the source, or leave the table out with --exclude");
 }
 
 // InnoDB knows foreign keys by database and name, without regard to the case of either.
 Result<Outcome> foreign_key_names(Facts& facts) {
   SLUICE_ASSIGN(const auto* schemas, facts.schemas());
   std::map<std::pair<std::string, std::string>, std::string> seen;  // target database, key -> table
-  std::vector<std::string> names;
+  Findings found;
   for (const auto& [name, schema] : *schemas) {
     SLUICE_ASSIGN(const TableName target, facts.folded(facts.mapping.target_of(name)));
     for (const ForeignKey& key : schema.foreign_keys) {
       if (!facts.mapping.includes(key.referenced_database, key.referenced_table)) continue;
       const auto [at, fresh] = seen.emplace(std::pair(lower(target.database), lower(key.name)), name.to_string());
-      if (!fresh) names.push_back(name.to_string() + " and " + at->second + " (" + key.name + ")");
+      if (!fresh) found.emplace_back(name.to_string(), name.to_string() + " and " + at->second + " (" + key.name + ")");
     }
   }
-  if (names.empty()) return passed();
-  return failed(
-      ErrorCode::ALREADY_EXISTS, "foreign keys get the same name in one database of the target: " + some_of(names),
-      "Give one of them another name on the source, or move the databases to different ones", object_of(names));
+  if (found.empty()) return passed();
+  return failed(ErrorCode::ALREADY_EXISTS, "foreign keys get the same name in one database of the target", found,
+                "Give one of them another name on the source, or move the databases to different ones");
 }
 
 // Columns whose value the server works out when a row is written, in the time zone of whoever writes.
 Result<Outcome> generated_time_zone(Facts& facts) {
   SLUICE_ASSIGN(const auto* schemas, facts.schemas());
   SLUICE_ASSIGN(const auto* databases, facts.databases());
-  std::vector<std::string> names;
+  Findings found;
   for (const std::string& database : *databases) {
-    SLUICE_ASSIGN(const auto found,
+    SLUICE_ASSIGN(const auto generated,
                   facts.source->query("SELECT TABLE_NAME, COLUMN_NAME, GENERATION_EXPRESSION FROM "
                                       "information_schema.COLUMNS WHERE TABLE_SCHEMA = " +
                                       mysql::quoted(database) +
                                       " AND (EXTRA LIKE '%STORED GENERATED%' OR EXTRA LIKE '%PERSISTENT%')"));
-    for (const auto& row : found.rows) {
+    for (const auto& row : generated.rows) {
       const TableName name{database, row[0].value_or("")};
       const auto schema = schemas->find(name);
       if (schema == schemas->end()) continue;
@@ -78,17 +71,16 @@ Result<Outcome> generated_time_zone(Facts& facts) {
       for (const Column& column : schema->second.columns)
         depends = depends || (column.type == ColumnType::kTimestamp &&
                               expression.find(lower(mysql::quote_name(column.name))) != std::string::npos);
-      if (depends) names.push_back(name.to_string() + "." + row[1].value_or(""));
+      const std::string object = name.to_string() + "." + row[1].value_or("");
+      if (depends) found.emplace_back(object, object);
     }
   }
-  if (names.empty()) return passed();
-  return failed(
-      ErrorCode::UNSUPPORTED,
-      "stored generated columns depend on the time zone of the session that writes, and Sluice writes in UTC: " +
-          some_of(names),
-      "Make them VIRTUAL, or use DATETIME instead of TIMESTAMP; where every session of the source is in UTC, "
-      "--skip-check GENERATED_TIME_ZONE",
-      names.front());
+  if (found.empty()) return passed();
+  return failed(ErrorCode::UNSUPPORTED,
+                "stored generated columns depend on the time zone of the session that writes, and Sluice writes in UTC",
+                found,
+                "Make them VIRTUAL, or use DATETIME instead of TIMESTAMP; where every session of the source is in UTC, "
+                "--skip-check GENERATED_TIME_ZONE");
 }
 
 // A key over a period ends with the two columns of the period; only the definition's text tells it from others.
@@ -105,17 +97,16 @@ bool may_be_over_period(const TableSchema& schema) {
 
 Result<Outcome> without_overlaps(Facts& facts) {
   SLUICE_ASSIGN(const auto* schemas, facts.schemas());
-  std::vector<std::string> names;
+  Findings found;
   for (const auto& [name, schema] : *schemas) {
     if (!may_be_over_period(schema)) continue;
     SLUICE_ASSIGN(const std::string text, mysql::show_create_table(*facts.source, name));
-    if (text.find("` WITHOUT OVERLAPS)") != std::string::npos) names.push_back(name.to_string());
+    if (text.find("` WITHOUT OVERLAPS)") != std::string::npos) found.emplace_back(name);
   }
-  if (names.empty()) return passed();
-  return failed(
-      ErrorCode::UNSUPPORTED,
-      "the server takes no REPLACE in tables with a key WITHOUT OVERLAPS, which an exact copy needs: " + some_of(names),
-      "Leave them out with --exclude", names.front());
+  if (found.empty()) return passed();
+  return failed(ErrorCode::UNSUPPORTED,
+                "the server takes no REPLACE in tables with a key WITHOUT OVERLAPS, which an exact copy needs", found,
+                "Leave them out with --exclude");
 }
 
 }  // namespace

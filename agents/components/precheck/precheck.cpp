@@ -205,6 +205,20 @@ std::string some_of(const std::vector<std::string>& names) {
   return text;
 }
 
+static std::string some_of(const Findings& findings) {
+  std::vector<std::string> shown;
+  for (const Finding& finding : findings) shown.push_back(finding.shown);
+  return some_of(shown);
+}
+
+Outcome warning(const std::string& cause, const Findings& findings, std::string cure) {
+  return warning(cause + ": " + some_of(findings), std::move(cure));
+}
+
+Outcome failed(ErrorCode code, const std::string& cause, const Findings& findings, std::string cure) {
+  return failed(code, cause + ": " + some_of(findings), std::move(cure), findings.front().object);
+}
+
 Result<std::string> variable_or_empty(mysql::Connection& connection, std::string_view name) {
   auto value = mysql::variable(connection, name);
   if (!value.ok() && value.error().code() == ErrorCode::NOT_FOUND) return std::string();

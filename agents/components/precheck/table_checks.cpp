@@ -40,57 +40,54 @@ Result<Outcome> scope(Facts& facts) {
 
 Result<Outcome> tables_supported(Facts& facts) {
   SLUICE_ASSIGN(const auto* tables, facts.tables());
-  std::vector<std::string> names;
+  Findings found;
   for (const mysql::TableInfo& info : *tables) {
     std::string engine = lower(info.engine);
     bool without_rows = false;
     for (std::string_view e : {"blackhole", "mrg_myisam", "federated", "connect", "spider", "s3", "sphinx", "oqgraph"})
       without_rows = without_rows || engine == e;
-    if (info.is_table() && without_rows) names.push_back(info.name.to_string() + " (" + info.engine + ")");
-    if (info.type == "SYSTEM VERSIONED") names.push_back(info.name.to_string() + " (system versioned)");
+    if (info.is_table() && without_rows) found.emplace_back(info.name, info.engine);
+    if (info.type == "SYSTEM VERSIONED") found.emplace_back(info.name, "system versioned");
   }
-  if (names.empty()) return passed();
-  return failed(ErrorCode::UNSUPPORTED, "these tables cannot be carried over exactly: " + some_of(names),
-                "Leave them out with --exclude", names.front().substr(0, names.front().find(' ')));
+  if (found.empty()) return passed();
+  return failed(ErrorCode::UNSUPPORTED, "these tables cannot be carried over exactly", found,
+                "Leave them out with --exclude");
 }
 
 Result<Outcome> tables_transactional(Facts& facts) {
   SLUICE_ASSIGN(const auto* tables, facts.tables());
   SLUICE_ASSIGN(const auto* schemas, facts.schemas());
-  std::vector<std::string> keyed, keyless;
+  Findings keyed, keyless;
   for (const mysql::TableInfo& info : *tables) {
     if (!info.is_table()) continue;
     auto schema = schemas->find(info.name);
     const bool has_key = schema != schemas->end() && schema->second.row_key() != nullptr;
     // Only InnoDB's snapshots are tied to a position of the log.
-    if (!has_key && lower(info.engine) != "innodb") keyless.push_back(info.name.to_string() + " (" + info.engine + ")");
-    if (has_key && !info.transactional()) keyed.push_back(info.name.to_string() + " (" + info.engine + ")");
+    if (!has_key && lower(info.engine) != "innodb") keyless.emplace_back(info.name, info.engine);
+    if (has_key && !info.transactional()) keyed.emplace_back(info.name, info.engine);
   }
   const std::string cure = "ALTER TABLE … ENGINE=InnoDB on the source";
   if (!keyless.empty())
-    return failed(ErrorCode::UNSUPPORTED,
-                  "tables without a key need a snapshot, and their engine has none: " + some_of(keyless), cure,
-                  keyless.front().substr(0, keyless.front().find(' ')));
+    return failed(ErrorCode::UNSUPPORTED, "tables without a key need a snapshot, and their engine has none", keyless,
+                  cure);
   if (!keyed.empty())
     return warning(
         "the source's engine is not transactional, a statement that fails half-way stays half done there; "
-        "the target uses InnoDB: " +
-            some_of(keyed),
-        cure);
+        "the target uses InnoDB",
+        keyed, cure);
   return passed();
 }
 
 Result<Outcome> tables_without_key(Facts& facts) {
   SLUICE_ASSIGN(const auto* schemas, facts.schemas());
-  std::vector<std::string> names;
+  Findings found;
   for (const auto& [name, schema] : *schemas)
-    if (schema.row_key() == nullptr) names.push_back(name.to_string());
-  if (names.empty()) return passed();
+    if (schema.row_key() == nullptr) found.emplace_back(name);
+  if (found.empty()) return passed();
   return warning(
       "tables without a primary key or a unique key over NOT NULL columns are copied in one long "
-      "transaction and followed row by row: " +
-          some_of(names),
-      "Add a primary key to each of them");
+      "transaction and followed row by row",
+      found, "Add a primary key to each of them");
 }
 
 Result<Outcome> key_types(Facts& facts) {
@@ -112,24 +109,22 @@ Result<Outcome> key_types(Facts& facts) {
 
 Result<Outcome> foreign_keys_cross_scope(Facts& facts) {
   SLUICE_ASSIGN(const auto* schemas, facts.schemas());
-  std::vector<std::string> cascading, plain;
+  Findings cascading, plain;
   for (const auto& [name, schema] : *schemas) {
     for (const ForeignKey& key : schema.foreign_keys) {
       if (facts.mapping.includes(key.referenced_database, key.referenced_table)) continue;
       (key.changes_child() ? cascading : plain)
-          .push_back(name.to_string() + " (" + key.name + " to " + key.referenced_database + "." +
-                     key.referenced_table + ")");
+          .emplace_back(name, key.name + " to " + key.referenced_database + "." + key.referenced_table);
     }
   }
   if (!cascading.empty())
     return failed(
         ErrorCode::UNSUPPORTED,
         "the source does not log what CASCADE and SET NULL change in these tables, and the parent is not part "
-        "of the project: " +
-            some_of(cascading),
-        "Include the parent tables, or exclude these", cascading.front().substr(0, cascading.front().find(' ')));
+        "of the project",
+        cascading, "Include the parent tables, or exclude these");
   if (!plain.empty())
-    return warning("foreign keys to tables that are not part of the project are left out: " + some_of(plain),
+    return warning("foreign keys to tables that are not part of the project are left out", plain,
                    "Include the parent tables");
   return passed();
 }
@@ -210,11 +205,10 @@ Result<Outcome> target_charsets(Facts& facts) {
   for (const mysql::TableInfo& info : *tables)
     if (info.is_table()) use(info.collation, info.name.to_string());
   if (unknown.empty()) return passed();
-  std::vector<std::string> texts;
-  for (const auto& [collation, user] : unknown) texts.push_back(collation + " (" + user + ")");
-  return failed(ErrorCode::UNSUPPORTED, "the target does not know these collations: " + some_of(texts),
-                "Change the columns to a collation that both servers know, or use a newer target",
-                unknown.begin()->second);
+  Findings found;
+  for (const auto& [collation, user] : unknown) found.emplace_back(user, collation + " (" + user + ")");
+  return failed(ErrorCode::UNSUPPORTED, "the target does not know these collations", found,
+                "Change the columns to a collation that both servers know, or use a newer target");
 }
 
 }  // namespace

@@ -53,40 +53,39 @@ Result<Outcome> target_empty(Facts& facts) {
   SLUICE_ASSIGN(const auto ours, recorded(facts));
   if (!ours.empty()) return passed("the target holds what this project has written");
   SLUICE_ASSIGN(const auto all, places(facts));
-  std::vector<std::string> exist, filled;
+  Findings exist, filled;
   for (const Place& place : all) {
     if (place.type.empty() || (facts.spec.allow_not_empty() && mysql::is_table(place.type))) continue;
     if (!structure && !mysql::is_table(place.source->type)) continue;  // only tables are filled then
     if (structure || !mysql::is_table(place.type)) {
-      exist.push_back(place.target.to_string() + (mysql::is_table(place.type) ? "" : " (" + place.type + ")"));
+      exist.push_back(mysql::is_table(place.type) ? Finding(place.target) : Finding(place.target, place.type));
       continue;
     }
     SLUICE_ASSIGN(const bool rows, has_rows(facts, place.target));
-    if (rows) filled.push_back(place.target.to_string());
+    if (rows) filled.emplace_back(place.target);
   }
   if (!filled.empty())
-    return failed(ErrorCode::TARGET_NOT_EMPTY, "these tables have rows on the target: " + some_of(filled),
-                  "Empty them, or use --truncate-target or --allow-not-empty", filled.front());
+    return failed(ErrorCode::TARGET_NOT_EMPTY, "these tables have rows on the target", filled,
+                  "Empty them, or use --truncate-target or --allow-not-empty");
   if (exist.empty()) return passed();
-  return failed(ErrorCode::TARGET_NOT_EMPTY, "these exist already on the target: " + some_of(exist),
+  return failed(ErrorCode::TARGET_NOT_EMPTY, "these exist already on the target", exist,
                 facts.spec.allow_not_empty()
                     ? "Drop the views and sequences, or use --truncate-target"
                     : "Drop them, or use --truncate-target or --allow-not-empty; to fill empty "
-                      "tables that fit, leave the step schema out",
-                exist.front().substr(0, exist.front().find(' ')));
+                      "tables that fit, leave the step schema out");
 }
 
 Result<Outcome> target_tables(Facts& facts) {
   if (facts.has_step("STRUCT_TRANSFER") || facts.has_step("FULL_TRANSFER"))
     return passed("the project creates what is missing");
   SLUICE_ASSIGN(const auto all, places(facts));
-  std::vector<std::string> missing;
+  Findings missing;
   for (const Place& place : all)
     if (mysql::is_table(place.source->type) && (place.type.empty() || !mysql::is_table(place.type)))
-      missing.push_back(place.target.to_string());
+      missing.emplace_back(place.target);
   if (missing.empty()) return passed();
-  return failed(ErrorCode::NOT_FOUND, "these tables are missing on the target: " + some_of(missing),
-                "Create and fill them with --steps schema,full, or leave them out with --exclude", missing.front());
+  return failed(ErrorCode::NOT_FOUND, "these tables are missing on the target", missing,
+                "Create and fill them with --steps schema,full, or leave them out with --exclude");
 }
 
 // Beside rows of other origin nothing tells which rows of a table without a key are the copy's: doubled ones would
@@ -97,19 +96,18 @@ Result<Outcome> keyless_not_empty(Facts& facts) {
   if (!ours.empty()) return passed("the target holds what this project has written");
   SLUICE_ASSIGN(const auto* schemas, facts.schemas());
   SLUICE_ASSIGN(const auto all, places(facts));
-  std::vector<std::string> names;
+  Findings found;
   for (const Place& place : all) {
     const auto schema = schemas->find(place.source->name);
     if (schema == schemas->end() || schema->second.row_key() != nullptr) continue;
     if (place.type.empty() || !mysql::is_table(place.type)) continue;
     SLUICE_ASSIGN(const bool rows, has_rows(facts, place.target));
-    if (rows) names.push_back(place.target.to_string());
+    if (rows) found.emplace_back(place.target);
   }
-  if (names.empty()) return passed();
+  if (found.empty()) return passed();
   return failed(ErrorCode::TARGET_NOT_EMPTY,
-                "tables without a key have rows on the target, and rows that are on both sides would be there twice: " +
-                    some_of(names),
-                "Empty these tables, add a primary key on both sides, or leave them out with --exclude", names.front());
+                "tables without a key have rows on the target, and rows that are on both sides would be there twice",
+                found, "Empty these tables, add a primary key on both sides, or leave them out with --exclude");
 }
 
 }  // namespace

@@ -347,6 +347,14 @@ TEST_F(Precheck, LooksAtEnginesAndKeys) {
   EXPECT_NE(check("TABLES_SUPPORTED").cause().find("a.sv"), std::string::npos);
 }
 
+TEST_F(Precheck, NamesTheWholeObject) {
+  source_->sql("CREATE TABLE a.`my old table` (id int PRIMARY KEY) WITH SYSTEM VERSIONING");
+  const Status status = run();
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().object(), "a.my old table");
+  EXPECT_NE(check("TABLES_SUPPORTED").cause().find("a.my old table (system versioned)"), std::string::npos);
+}
+
 TEST_F(Precheck, LooksAtForeignKeysThatLeaveTheProject) {
   source_->sql(
       "CREATE DATABASE c; CREATE TABLE c.p (id int PRIMARY KEY); CREATE TABLE a.plain (id int PRIMARY KEY, "
