@@ -10,7 +10,7 @@
 namespace sluice::agents {
 
 struct Decisions {
-  database::DdlDecisions ddl;                                 // by the statement's position
+  std::map<std::string, database::DdlDecision> ddl;           // by the statement's position
   std::map<std::string, database::ConflictPolicy> conflicts;  // by the transaction's id
 };
 // Words that are not known are left out: the coordinator has refused them.

@@ -2,17 +2,17 @@
 
 namespace sluice::agents {
 
-Status LogEvents::add(const Batch& batch, const std::shared_ptr<const void>& hold) {
-  hold_ = hold;
+Status LogEvents::add(const Batch& batch, const std::shared_ptr<const void>& pin) {
+  pin_ = pin;
   auto done = batch.for_each([this](const RecordView& record) -> Status {
     return std::visit([this](const auto& one) { return add(one); }, record);
   });
-  hold_.reset();
+  pin_.reset();
   return done;
 }
 
-void LogEvents::hold_batch() {
-  if (open_.holds.empty() || open_.holds.back() != hold_) open_.holds.push_back(hold_);
+void LogEvents::pin_batch() {
+  if (open_.pins.empty() || open_.pins.back() != pin_) open_.pins.push_back(pin_);
 }
 
 Status LogEvents::add(const Begin& begin) {
@@ -27,7 +27,7 @@ Status LogEvents::add(const Begin& begin) {
 Status LogEvents::add(const Rows& rows) {
   if (!in_transaction_) return Error(ErrorCode::CORRUPTED, "rows outside of a transaction");
   return rows.for_each([&](RowView before, RowView after) -> Status {
-    hold_batch();
+    pin_batch();
     open_.rows.push_back({rows.schema_id, rows.op, rows.flags, before, after});
     open_.bytes += before.bytes().size() + after.bytes().size();
     if (open_.bytes + open_.rows.size() * sizeof(LoggedRow) >= piece_bytes_) cut();

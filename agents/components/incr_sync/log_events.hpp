@@ -29,8 +29,8 @@ struct LogEvent {
   int64_t commit_time_us = 0;
   uint64_t bytes = 0;
   std::vector<LoggedRow> rows;
-  std::vector<database::DdlEvent> ddl;  // stand before the rows
-  std::vector<std::shared_ptr<const void>> holds;
+  std::vector<database::DdlEvent> ddl;            // stand before the rows
+  std::vector<std::shared_ptr<const void>> pins;  // the batches that the rows point into
   bool whole() const { return first_piece && last_piece; }
 };
 
@@ -38,8 +38,8 @@ class LogEvents {
  public:
   // Of images and what is kept beside them.
   explicit LogEvents(uint64_t piece_bytes) : piece_bytes_(piece_bytes) {}
-  // `hold` keeps the batch alive, and gives its bytes back to the Store when it is let go.
-  Status add(const Batch& batch, const std::shared_ptr<const void>& hold);
+  // `pin` keeps the batch alive, and gives its bytes back to the Store when it is let go.
+  Status add(const Batch& batch, const std::shared_ptr<const void>& pin);
   std::deque<LogEvent> take() { return std::exchange(ready_, {}); }
 
  private:
@@ -48,7 +48,7 @@ class LogEvents {
   Status add(const Ddl& ddl);
   Status add(const Commit& commit);
   Status add(const Heartbeat& heartbeat);
-  void hold_batch();
+  void pin_batch();
   void name_ddl();
   void cut();
 
@@ -56,7 +56,7 @@ class LogEvents {
   std::deque<LogEvent> ready_;
   LogEvent open_;
   bool in_transaction_ = false;
-  std::shared_ptr<const void> hold_;
+  std::shared_ptr<const void> pin_;
 };
 
 }  // namespace sluice::agents

@@ -24,12 +24,13 @@ metrics::Gauge queue_bytes() {
 }  // namespace
 
 // Gives a batch's bytes back to the Store when its last transaction is committed.
-struct Session::HeldBatch {
-  HeldBatch(Batch held, std::shared_ptr<store::LogClient> from) : batch(std::move(held)), client(std::move(from)) {
+struct Session::PinnedBatch {
+  PinnedBatch(Batch pinned, std::shared_ptr<store::LogClient> from)
+      : batch(std::move(pinned)), client(std::move(from)) {
     queue_bytes().add(static_cast<double>(batch.size()));
   }
-  HeldBatch(const HeldBatch&) = delete;  // each copy would give the same bytes back once more
-  ~HeldBatch() {
+  PinnedBatch(const PinnedBatch&) = delete;  // each copy would give the same bytes back once more
+  ~PinnedBatch() {
     queue_bytes().add(-static_cast<double>(batch.size()));
     client->grant(batch.size());
   }
@@ -46,7 +47,7 @@ Session::Session(Job& job)
 }
 
 Status Session::on_item(const store::LogItem& item) {
-  if (item.batch) batches_.push_back(std::make_shared<const HeldBatch>(*item.batch, client_));
+  if (item.batch) batches_.push_back(std::make_shared<const PinnedBatch>(*item.batch, client_));
   item_caught_up_ = item.caught_up;
   if (item.caught_up) item_end_ = item.end;
   if (item.source_asked_us != 0) {

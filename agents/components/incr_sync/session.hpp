@@ -21,6 +21,7 @@
 #include "agents/components/incr_sync/decisions.hpp"
 #include "agents/components/incr_sync/job.hpp"
 #include "agents/components/incr_sync/log_events.hpp"
+#include "agents/components/incr_sync/window_marker.hpp"
 #include "agents/components/incr_sync/windows.hpp"
 #include "sinks/database/apply/definitions.hpp"
 #include "sinks/database/apply/scheduler.hpp"
@@ -62,12 +63,7 @@ class Session {
 
  private:
   using Clock = std::chrono::steady_clock;
-  // A row of the checkpoint table that belongs to no applier: how far the copy's window reaches, and in its set what
-  // else is to be known of a start.
-  static constexpr uint32_t kMarker = 1'000'000;
-  static constexpr std::string_view kStrict = "strict";    // the window is closed and the foreign keys are in place
-  static constexpr std::string_view kSeeking = "seeking";  // the transaction of the start time is not found yet
-  struct TableUse {                                        // what a schema id of the stream stands for now
+  struct TableUse {  // what a schema id of the stream stands for now
     bool included = false;
     TableName source;
     SchemaPtr schema;
@@ -129,7 +125,7 @@ class Session {
   Status recheck_all();
   Status record_orphans();
   void end_snapshot();
-  Status write_marker(const Position& end, bool strict, bool begun = false);
+  Status write_marker(const WindowMarker& marker, bool begun = false);
   Status become_strict();
 
   // session_recheck.cpp
@@ -154,6 +150,7 @@ class Session {
   Result<bool> decided_or(const database::DdlEvent& ddl, const Error& error);
   Result<std::optional<std::vector<TableName>>> absent_tables(const mysql::DdlStatement& statement);
   Status after_statement(const mysql::DdlStatement& statement, database::DdlOutcome outcome);
+  database::DdlMode mode_of(const database::DdlEvent& ddl) const;
   Result<bool> carry_out(const database::DdlEvent& ddl, const mysql::DdlStatement& statement);
   Result<bool> across_border(const database::DdlEvent& ddl, const mysql::DdlStatement& statement);
   Status drop_tables(const database::DdlEvent& ddl, const std::vector<TableName>& tables);
@@ -180,8 +177,8 @@ class Session {
   Windows windows_;
   std::vector<database::TableRow> tables_;
 
-  struct HeldBatch;
-  std::deque<std::shared_ptr<const HeldBatch>> batches_;  // not yet cut into events, which take more memory
+  struct PinnedBatch;
+  std::deque<std::shared_ptr<const PinnedBatch>> batches_;  // not yet cut into events, which take more memory
   LogEvents events_;
   std::deque<LogEvent> queue_;
   database::Scheduler scheduler_;

@@ -65,7 +65,6 @@ Result<Session::DdlStep> Session::run_beside(LogEvent& event) {
   if (barrier_.touched(beside_->concerned)) return DdlStep::kWait;
   barrier_.raise(beside_->concerned);
   beside_->number = watermark_.add(event.id, event.end, event.commit_time_us);
-  ddl_->set_decisions({});
   send_ddl_(beside_->order);
   return DdlStep::kRunsBeside;
 }

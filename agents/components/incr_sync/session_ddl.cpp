@@ -55,7 +55,6 @@ Result<bool> Session::run_ddl(LogEvent& event) {
     ++end.offset;
     SLUICE_TRY(check_large(event));
   }
-  ddl_->set_decisions(decisions_.ddl);
   for (const database::DdlEvent& ddl : event.ddl) {
     SLUICE_ASSIGN(const bool done, run_statement(ddl, end));
     if (!done) return false;
@@ -134,7 +133,7 @@ Result<bool> Session::run_statement(const database::DdlEvent& ddl, const Positio
 Result<bool> Session::decided_or(const database::DdlEvent& ddl, const Error& error) {
   SLUICE_ASSIGN(auto* connection, control());
   const bool only_skip = error.code() == ErrorCode::STATEMENT_IN_LOG;
-  SLUICE_ASSIGN(const auto outcome, ddl_->decided(ddl, {window_, {}}, only_skip, *connection));
+  SLUICE_ASSIGN(const auto outcome, ddl_->decided(ddl, mode_of(ddl), only_skip, *connection));
   if (!outcome) return error.with_position(ddl.position);
   if (*outcome == database::DdlOutcome::kApplied) job_.change([](IncrProgress& progress) { ++progress.ddl; });
   forget_definitions();
@@ -170,9 +169,17 @@ Result<std::optional<std::vector<TableName>>> Session::absent_tables(const mysql
   return std::optional<std::vector<TableName>>(std::move(present));
 }
 
+// How a statement of the log is run when nothing is under way.
+database::DdlMode Session::mode_of(const database::DdlEvent& ddl) const {
+  database::DdlMode mode{.window = window_, .neighbours = {}, .decision = {}};
+  if (const auto found = decisions_.ddl.find(ddl.position); found != decisions_.ddl.end())
+    mode.decision = found->second;
+  return mode;
+}
+
 Result<bool> Session::carry_out(const database::DdlEvent& ddl, const mysql::DdlStatement& statement) {
   SLUICE_ASSIGN(auto* connection, control());
-  auto outcome = ddl_->run(ddl, statement, {window_, {}}, *connection);
+  auto outcome = ddl_->run(ddl, statement, mode_of(ddl), *connection);
   if (!outcome.ok()) {
     if (outcome.error().code() == ErrorCode::UNSUPPORTED && is_rename(statement)) return across_border(ddl, statement);
     return outcome.error();
@@ -215,6 +222,8 @@ Result<bool> Session::across_border(const database::DdlEvent& ddl, const mysql::
 
 Status Session::drop_tables(const database::DdlEvent& ddl, const std::vector<TableName>& tables) {
   if (tables.empty()) return {};
+  database::DdlMode mode = mode_of(ddl);
+  mode.window = true;
   database::DdlEvent drop = ddl;
   drop.sql = "DROP TABLE IF EXISTS ";
   drop.position += "d";
@@ -222,7 +231,7 @@ Status Session::drop_tables(const database::DdlEvent& ddl, const std::vector<Tab
   drop.sql_mode = 0;
   SLUICE_ASSIGN(const auto statement, mysql::parse_ddl(drop.sql, drop.database, 0));
   SLUICE_ASSIGN(auto* connection, control());
-  SLUICE_ASSIGN(const auto outcome, ddl_->run(drop, statement, {true, {}}, *connection));
+  SLUICE_ASSIGN(const auto outcome, ddl_->run(drop, statement, mode, *connection));
   if (outcome == database::DdlOutcome::kApplied) job_.change([](IncrProgress& progress) { ++progress.ddl; });
   for (const TableName& table : tables) {
     windows_.forget(table);
@@ -306,7 +315,7 @@ Status Session::look_for_copies() {
   if (reopened) {
     // A process that dies behind the window's end must not take itself for a strict one: the new tables have no
     // foreign keys yet.
-    SLUICE_TRY(write_marker(extended_end_, false));
+    SLUICE_TRY(write_marker({.end = extended_end_}));
     window_ = true;
     window_closed_ = false;
     recheck_rounds_ = 0;

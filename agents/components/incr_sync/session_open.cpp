@@ -109,10 +109,11 @@ Status Session::recover_rows() {
   SLUICE_ASSIGN(auto rows, database::read_checkpoints(*connection, owner, true));
   bool strict = false;
   std::erase_if(rows, [&](const CheckpointRow& row) {
-    if (row.applier != kMarker) return false;
-    strict = std::find(row.applied.begin(), row.applied.end(), kStrict) != row.applied.end();
-    seeking_ = std::find(row.applied.begin(), row.applied.end(), kSeeking) != row.applied.end();
-    extended_end_ = row.low_watermark;
+    if (!WindowMarker::is(row)) return false;
+    const WindowMarker marker = WindowMarker::from_row(row);
+    strict = marker.strict;
+    seeking_ = marker.seeking;
+    extended_end_ = marker.end;
     marker_seq_ = row.seq + 1;
     return true;
   });
@@ -132,10 +133,9 @@ Status Session::recover_rows() {
   std::vector<CheckpointRow> fresh;
   for (uint32_t i = 0; i < job_.appliers; ++i)
     fresh.push_back({i, owner.epoch, recovered.next_seq, start_, watermark_.applied_by(i)});
-  CheckpointRow marker{kMarker, owner.epoch, marker_seq_, extended_end_, {}};
-  if (!window_) marker.applied.emplace_back(kStrict);  // an open window stays open, whatever follows
-  if (seeking_) marker.applied.emplace_back(kSeeking);
-  fresh.push_back(marker);
+  // An open window stays open, whatever follows.
+  const WindowMarker marker{.end = extended_end_, .strict = !window_, .seeking = seeking_};
+  fresh.push_back(marker.to_row(owner.epoch, marker_seq_));
   SLUICE_TRY(database::rewrite_checkpoints(*connection, owner, fresh));
   for (uint32_t i = 0; i < job_.appliers; ++i) {
     SLUICE_ASSIGN(auto applier, database::Applier::open(job_.apply, i, recovered.next_seq));
@@ -146,17 +146,16 @@ Status Session::recover_rows() {
 }
 
 // `begun`: in the target transaction that is open.
-Status Session::write_marker(const Position& end, bool strict, bool begun) {
+Status Session::write_marker(const WindowMarker& marker, bool begun) {
   SLUICE_ASSIGN(auto* connection, control());
-  CheckpointRow marker{kMarker, job_.apply.owner.epoch, marker_seq_, end, {}};
-  if (strict) marker.applied.emplace_back(kStrict);
-  const std::string sql =
-      (begun ? "" : "START TRANSACTION;") + database::checkpoint_sql(job_.apply.owner, marker, marker_seq_);
+  const auto& owner = job_.apply.owner;
+  const std::string sql = (begun ? "" : "START TRANSACTION;") +
+                          database::checkpoint_sql(owner, marker.to_row(owner.epoch, marker_seq_), marker_seq_);
   SLUICE_TRY(job_.apply.lease->check());
   if (const auto done = connection->exec_multi(sql); !done.ok()) {
     if (connection->last_errno() != database::kGuardFailed) return done.error();
     (void)connection->exec("ROLLBACK");
-    return database::guard_failed(*connection, job_.apply.owner, kMarker, marker_seq_);
+    return database::guard_failed(*connection, owner, WindowMarker::kApplier, marker_seq_);
   }
   SLUICE_TRY(job_.apply.lease->check());
   SLUICE_TRY(connection->exec("COMMIT"));

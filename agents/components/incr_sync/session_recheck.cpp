@@ -218,7 +218,7 @@ Result<bool> Session::recheck(const std::vector<database::RecheckRow>& rows, mys
     SLUICE_ASSIGN(auto* source_names, source_catalog());
     SLUICE_ASSIGN(end, mysql::end_position(*source_names));
   }
-  SLUICE_TRY(write_marker(end, false, true));
+  SLUICE_TRY(write_marker({.end = end}, true));
   extended_end_ = end;
   for (const auto& [table, sides] : reading.tables) windows_.extend(table, end);
   log::info(kLog, "rows behind cascading foreign keys were read again",

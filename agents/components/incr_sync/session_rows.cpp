@@ -137,7 +137,7 @@ Result<bool> Session::add_transaction(LogEvent& event) {
   transaction->commit_time_us = event.commit_time_us;
   transaction->bytes = event.bytes;
   transaction->alone |= decided_policy(event.id).has_value();
-  transaction->holds = std::move(event.holds);
+  transaction->pins = std::move(event.pins);
   changed_ = event.end;
   transaction->number = watermark_.add(event.id, event.end, event.commit_time_us);
   barrier_.opened(*transaction);
@@ -178,11 +178,11 @@ Result<bool> Session::stream_piece(LogEvent& event) {
   auto transaction = std::make_shared<database::Transaction>();
   transaction->id = event.id;
   transaction->end = event.end;
-  transaction->holds = std::move(event.holds);
+  transaction->pins = std::move(event.pins);
   SLUICE_ASSIGN(const bool added, add_rows(event, *transaction));
   if (!added) {
     if (!event.first_piece) return Error(ErrorCode::TABLE_NEEDS_COPY, "a table is copied while it is written");
-    event.holds = std::move(transaction->holds);
+    event.pins = std::move(transaction->pins);
     return false;
   }
   const auto cascades = transaction->recheck ? definitions_.cascades() : nullptr;  // need_copies() forgets them

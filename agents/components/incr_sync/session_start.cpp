@@ -44,8 +44,8 @@ Status Session::begin_here() {
   SLUICE_ASSIGN(auto rows, database::read_checkpoints(*connection, owner, true));
   for (CheckpointRow& row : rows) {
     ++row.seq;
-    if (row.applier == kMarker) {
-      row.applied.clear();
+    if (WindowMarker::is(row)) {
+      row = WindowMarker{.end = row.low_watermark}.to_row(row.epoch, row.seq);
     } else {
       row.low_watermark = watermark_.low();
     }

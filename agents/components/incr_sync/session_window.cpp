@@ -43,7 +43,7 @@ Status Session::close_window() {
   }
   if (!job_.context.spec().with_incremental()) {
     watermark_.pass(window_end());
-    SLUICE_TRY(write_marker(window_end(), true));
+    SLUICE_TRY(write_marker({.end = window_end(), .strict = true}));
     job_.change([](IncrProgress& progress) { progress.window_closed = true; });
     finish(SessionEnd::kFinished);
     return {};
@@ -125,7 +125,7 @@ Status Session::recheck_all() {
 
 // The foreign keys are in place: from here on the target does what the source did.
 Status Session::become_strict() {
-  SLUICE_TRY(write_marker(window_end(), true));
+  SLUICE_TRY(write_marker({.end = window_end(), .strict = true}));
   window_ = false;
   forget_definitions();
   log::info(kLog, "follows strictly", {{"from", watermark_.low().to_string()}});

@@ -79,11 +79,10 @@ const DdlRow* DdlRunner::known(const DdlEvent& event) const {
 }
 
 // A decision that has not been carried out.
-const DdlDecision* DdlRunner::pending(const DdlEvent& event) const {
-  const auto found = decisions_.find(position_of(event));
-  if (found == decisions_.end()) return nullptr;
+const DdlDecision* DdlRunner::pending(const DdlEvent& event, const DdlMode& mode) const {
+  if (!mode.decision) return nullptr;
   const DdlRow* row = known(event);
-  return row != nullptr && row->decision == found->second.identity ? nullptr : &found->second;
+  return row != nullptr && row->decision == mode.decision->identity ? nullptr : &*mode.decision;
 }
 
 // Definitions are read on a connection of their own: the control connection speaks charset binary.
@@ -145,7 +144,7 @@ Result<std::optional<DdlOutcome>> DdlRunner::decided(const DdlEvent& event, cons
   const DdlRow* row = known(event);
   if (row != nullptr && row->state == DdlState::kDone) return std::optional(DdlOutcome::kApplied);
   if (row != nullptr && row->state == DdlState::kSkipped) return std::optional(DdlOutcome::kSkipped);
-  const DdlDecision* decision = pending(event);
+  const DdlDecision* decision = pending(event, mode);
   if (decision != nullptr && decision->what == What::kSkip)
     return settle(event, DdlState::kSkipped, *decision, control);
   if (only_skip) return std::optional<DdlOutcome>();
@@ -197,7 +196,7 @@ Result<DdlOutcome> DdlRunner::run(const DdlEvent& event, const mysql::DdlStateme
   if (!sql.ok()) return sql.error().with_position(position_of(event));
   if (sql->empty()) return DdlOutcome::kNothing;
   const Task task{event, statement, std::move(*sql), {}};
-  const DdlDecision* retry = pending(event);  // the only decision that can be left
+  const DdlDecision* retry = pending(event, mode);  // the only decision that can be left
   const DdlRow* row = known(event);
   if (retry == nullptr && row != nullptr && row->state == DdlState::kExecuting)
     return recover(task, mode, *row, control);
@@ -232,7 +231,7 @@ Result<DdlOutcome> DdlRunner::begin(const Task& task, const DdlMode& mode, const
   SLUICE_ASSIGN(const DdlSnapshot before, DdlSnapshot::look(*names, named, mode.neighbours));
   row.before = before.to_json();
   SLUICE_TRY(journal(control, row, DdlState::kBefore));
-  if (crash_point == CrashPoint::kAfterBefore) return crashed();
+  if (options_.crash == DdlCrash::kAfterBefore) return crashed();
   return execute(task, mode, std::move(row), control);
 }
 
@@ -307,15 +306,15 @@ Result<DdlOutcome> DdlRunner::execute(const Task& task, const DdlMode& mode, Ddl
   Status done = prepare_session(*session, task, mode.window);
   if (done.ok()) {
     SLUICE_TRY(journal(control, row, DdlState::kExecuting));
-    if (crash_point == CrashPoint::kAfterExecuting) return crashed();
+    if (options_.crash == DdlCrash::kAfterExecuting) return crashed();
     SLUICE_TRY(options_.lease->check());
     auto executed = session->exec(task.sql);
     if (!executed.ok()) done = executed.error();
   }
   if (done.ok()) {
-    if (crash_point == CrashPoint::kAfterStatement) return crashed();
+    if (options_.crash == DdlCrash::kAfterStatement) return crashed();
     SLUICE_TRY(journal(control, row, DdlState::kDone));
-    if (crash_point == CrashPoint::kAfterDone) return crashed();
+    if (options_.crash == DdlCrash::kAfterDone) return crashed();
     log::info(kLog, "applied a DDL statement", {{"position", task.event.position}, {"object", object}});
     return DdlOutcome::kApplied;
   }

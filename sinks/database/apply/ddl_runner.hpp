@@ -39,7 +39,9 @@ struct DdlDecision {
   std::string statement;  // kReplace: what runs on the target instead, with the target's names
   std::string identity;   // of this decision; the same at every start
 };
-using DdlDecisions = std::map<std::string, DdlDecision>;  // by the position that an error names
+
+// A point at which a test ends the work: after the journal says kBefore, kExecuting, after the statement, after kDone.
+enum class DdlCrash : uint8_t { kNone, kAfterBefore, kAfterExecuting, kAfterStatement, kAfterDone };
 
 struct DdlOptions {
   Endpoint target;
@@ -47,13 +49,15 @@ struct DdlOptions {
   std::shared_ptr<Lease> lease;
   DdlPolicy policy = DdlPolicy::kApply;
   std::set<std::string, std::less<>> types;  // OMS names; empty = all
+  DdlCrash crash = DdlCrash::kNone;          // for tests
 };
 
 enum class DdlOutcome : uint8_t { kNothing, kApplied, kSkipped };
 
 struct DdlMode {
-  bool window = false;                // inside the copy's window: foreign keys are added later, checks are off
-  std::vector<TableName> neighbours;  // on the target: tables that the statement concerns without naming them
+  bool window = false;                  // inside the copy's window: foreign keys are added later, checks are off
+  std::vector<TableName> neighbours;    // on the target: tables that the statement concerns without naming them
+  std::optional<DdlDecision> decision;  // the operator's on this statement
 };
 
 class DdlRunner {
@@ -62,7 +66,6 @@ class DdlRunner {
 
   // At the start of a session: what an earlier one left.
   Status load_journal(mysql::Connection& control);
-  void set_decisions(DdlDecisions decisions) { decisions_ = std::move(decisions); }
   // Whether the journal remembers a decision on the statement at this position.
   bool was_decided(const std::string& position) const;
 
@@ -77,11 +80,6 @@ class DdlRunner {
 
   // Ends what is under way, and what begins later: connections are broken. From any thread.
   void abort();
-
-  // A point at which a test ends the work: after the journal says kBefore, kExecuting, after the statement, after
-  // kDone.
-  enum class CrashPoint : uint8_t { kNone, kAfterBefore, kAfterExecuting, kAfterStatement, kAfterDone };
-  CrashPoint crash_point = CrashPoint::kNone;
 
  private:
   class Running {  // makes a session known to abort() while it is used
@@ -102,7 +100,7 @@ class DdlRunner {
   };
 
   const DdlRow* known(const DdlEvent& event) const;
-  const DdlDecision* pending(const DdlEvent& event) const;
+  const DdlDecision* pending(const DdlEvent& event, const DdlMode& mode) const;
   Result<std::optional<DdlOutcome>> settle(const DdlEvent& event, DdlState state, const DdlDecision& decision,
                                            mysql::Connection& control);
   Result<DdlOutcome> replace(const DdlEvent& event, const DdlDecision* decision, const DdlMode& mode,
@@ -121,7 +119,6 @@ class DdlRunner {
   const DdlOptions options_;
   const TableMapping& mapping_;
   std::map<std::string, DdlRow> known_;
-  DdlDecisions decisions_;
   std::mutex mutex_;
   std::set<mysql::Connection*> running_;
   bool aborted_ = false;

@@ -41,7 +41,7 @@ struct Transaction {
   std::vector<RowChange> rows;
   std::vector<Claim> claims;  // per row, in order; not sorted
   std::vector<std::shared_ptr<const TablePlan>> plans;
-  std::vector<std::shared_ptr<const void>> holds;  // the batches that the row images point into
+  std::vector<std::shared_ptr<const void>> pins;  // the batches that the row images point into
 };
 
 using TransactionPtr = std::shared_ptr<const Transaction>;

@@ -30,11 +30,10 @@ struct ApplyDdl : ::testing::Test {
     ASSERT_TRUE(take_over(options.target, options.owner).ok());
     control = std::move(open_registered(options.target, {}, options.owner, *options.lease)).value();
   }
-  Result<DdlOutcome> run(const std::string& sql, DdlRunner::CrashPoint crash = DdlRunner::CrashPoint::kNone) {
+  Result<DdlOutcome> run(const std::string& sql, DdlCrash crash = DdlCrash::kNone) {
+    options.crash = crash;
     DdlRunner runner(options, mapping);  // as a new process has it
     EXPECT_TRUE(runner.load_journal(*control).ok());
-    runner.crash_point = crash;
-    runner.set_decisions(decisions);
     DdlEvent event;
     event.position = "0-1-" + std::to_string(number) + "#0";
     event.database = "d";
@@ -43,7 +42,7 @@ struct ApplyDdl : ::testing::Test {
     event.time_zone = "+02:00";
     auto statement = mysql::parse_ddl(sql, "d", 0);
     EXPECT_TRUE(statement.ok());
-    return runner.run(event, *statement, {}, *control);
+    return runner.run(event, *statement, mode_of(event), *control);
   }
   std::string state() { return server().query_value("SELECT state FROM sluice.ddl ORDER BY updated_at DESC LIMIT 1"); }
 
@@ -51,9 +50,15 @@ struct ApplyDdl : ::testing::Test {
     decisions["0-1-" + std::to_string(number) + "#0"] = {what, statement, identity};
   }
 
+  DdlMode mode_of(const DdlEvent& event) const {
+    DdlMode mode;
+    if (const auto found = decisions.find(event.position); found != decisions.end()) mode.decision = found->second;
+    return mode;
+  }
+
   DdlOptions options;
   TableMapping mapping;
-  DdlDecisions decisions;
+  std::map<std::string, DdlDecision> decisions;  // by the position that an error names
   std::unique_ptr<mysql::Connection> control;
   int number = 1;
 };
@@ -76,7 +81,7 @@ TEST_F(ApplyDdl, EveryCrashPointOfEveryKind) {
        "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = 'd' AND index_name = 'i'", "1"},
       {"CREATE VIEW v AS SELECT id FROM a", "SELECT COUNT(*) FROM d.v", "1"},
   };
-  using enum DdlRunner::CrashPoint;
+  using enum DdlCrash;
   for (const Case& one : cases) {
     for (const auto crash : {kAfterExecuting, kAfterStatement, kAfterDone, kNone}) {
       SetUp();
@@ -93,7 +98,7 @@ TEST_F(ApplyDdl, EveryCrashPointOfEveryKind) {
 }
 
 TEST_F(ApplyDdl, AHalfDoneDropIsFinished) {
-  EXPECT_FALSE(run("DROP TABLE a, b", DdlRunner::CrashPoint::kAfterExecuting).ok());
+  EXPECT_FALSE(run("DROP TABLE a, b", DdlCrash::kAfterExecuting).ok());
   server().sql("DROP TABLE d.a");  // the server died between the two
   auto again = run("DROP TABLE a, b");
   ASSERT_TRUE(again.ok()) << again.error().to_string();
@@ -101,7 +106,7 @@ TEST_F(ApplyDdl, AHalfDoneDropIsFinished) {
 }
 
 TEST_F(ApplyDdl, AnOutcomeThatCannotBeDecidedIsAnError) {
-  EXPECT_FALSE(run("RENAME TABLE a TO c, b TO e", DdlRunner::CrashPoint::kAfterExecuting).ok());
+  EXPECT_FALSE(run("RENAME TABLE a TO c, b TO e", DdlCrash::kAfterExecuting).ok());
   server().sql("RENAME TABLE d.a TO d.c");
   auto again = run("RENAME TABLE a TO c, b TO e");
   ASSERT_FALSE(again.ok());
@@ -132,7 +137,7 @@ TEST_F(ApplyDdl, WhatCannotBeDecidedIsDecidedByTheOperator) {
   for (const auto what : {What::kDone, What::kSkip, What::kRetry}) {
     SetUp();
     decisions.clear();
-    EXPECT_FALSE(run("RENAME TABLE a TO c, b TO e", DdlRunner::CrashPoint::kAfterExecuting).ok());
+    EXPECT_FALSE(run("RENAME TABLE a TO c, b TO e", DdlCrash::kAfterExecuting).ok());
     server().sql("RENAME TABLE d.a TO d.c");
     EXPECT_EQ(run("RENAME TABLE a TO c, b TO e").error().code(), ErrorCode::DDL_UNDECIDED);
     if (what == What::kRetry) server().sql("RENAME TABLE d.c TO d.a");
@@ -150,7 +155,7 @@ TEST_F(ApplyDdl, WhatCannotBeDecidedIsDecidedByTheOperator) {
 
 // The process dies between what the journal says and what is done; the decision is told again at the next start.
 TEST_F(ApplyDdl, ADecisionOutlivesEveryCrashAndIsCarriedOutOnce) {
-  using enum DdlRunner::CrashPoint;
+  using enum DdlCrash;
   using What = DdlDecision::What;
   options.policy = DdlPolicy::kStop;
   const char* const sql = "ALTER TABLE a ADD COLUMN w INT NOT NULL DEFAULT 5";
@@ -176,7 +181,7 @@ TEST_F(ApplyDdl, ADecisionOutlivesEveryCrashAndIsCarriedOutOnce) {
 TEST_F(ApplyDdl, AReplacementWhoseOutcomeCannotBeSeenIsAskedForAgain) {
   using What = DdlDecision::What;
   decide(What::kReplace, "REPLACE 1", "UPDATE a SET v = v + 1");
-  EXPECT_FALSE(run("ALTER TABLE a DROP COLUMN missing", DdlRunner::CrashPoint::kAfterStatement).ok());
+  EXPECT_FALSE(run("ALTER TABLE a DROP COLUMN missing", DdlCrash::kAfterStatement).ok());
   EXPECT_EQ(run("ALTER TABLE a DROP COLUMN missing").error().code(), ErrorCode::DDL_UNDECIDED);
   EXPECT_EQ(server().query_value("SELECT v FROM d.a"), "2") << "not twice";
   decide(What::kReplace, "REPLACE 2", "ALTER TABLE a DROP COLUMN absent");
@@ -195,9 +200,8 @@ TEST_F(ApplyDdl, AStatementThatIsNotUnderstoodCanBeSettled) {
   DdlRunner runner(options, mapping);
   EXPECT_FALSE(runner.decided(event, {}, false, *control)->has_value());
   decide(DdlDecision::What::kDone, "DONE 1");
-  runner.set_decisions(decisions);
-  EXPECT_FALSE(runner.decided(event, {}, true, *control)->has_value()) << "skip only";
-  EXPECT_EQ(runner.decided(event, {}, false, *control)->value(), DdlOutcome::kApplied);
+  EXPECT_FALSE(runner.decided(event, mode_of(event), true, *control)->has_value()) << "skip only";
+  EXPECT_EQ(runner.decided(event, mode_of(event), false, *control)->value(), DdlOutcome::kApplied);
   EXPECT_EQ(state(), "DONE");
   DdlRunner next(options, mapping);
   ASSERT_TRUE(next.load_journal(*control).ok());

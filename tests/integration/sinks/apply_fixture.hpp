@@ -100,7 +100,7 @@ class TransactionMaker {
         values.push_back(ValueView::of_null(physical));
     }
     auto bytes = std::make_shared<const std::string>(encode_row(schema, values));
-    transaction_->holds.push_back(bytes);
+    transaction_->pins.push_back(bytes);
     return RowView(*bytes);
   }
   std::shared_ptr<Transaction> transaction_;
