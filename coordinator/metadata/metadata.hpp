@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,21 +41,10 @@ struct TxnResult {
 
 class Metadata {
  public:
-  // Called once per transaction, in the order of revisions, on the thread that committed it; must not block and must
-  // not call back. `value` is empty for a deleted key.
-  struct Event {
-    std::string key;
-    std::optional<std::string> value;
-    uint64_t revision = 0;
-  };
-  using Watcher = std::function<void(const std::vector<Event>&)>;
-
   virtual ~Metadata() = default;
   virtual Result<std::optional<KeyValue>> get(std::string_view key) = 0;
   virtual Result<std::vector<KeyValue>> list(std::string_view prefix) = 0;  // in key order
   virtual Result<TxnResult> txn(const Txn& txn) = 0;
-  // Events of keys with this prefix from now on, until the returned handle is destroyed.
-  virtual std::shared_ptr<void> watch(std::string prefix, Watcher watcher) = 0;
 };
 
 // The embedded implementation: one directory, one process.

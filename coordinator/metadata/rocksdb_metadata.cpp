@@ -4,7 +4,6 @@
 #include <rocksdb/write_batch.h>
 
 #include <cstring>
-#include <map>
 #include <mutex>
 
 #include "coordinator/metadata/metadata.hpp"
@@ -69,54 +68,21 @@ class RocksdbMetadata final : public Metadata {
     if (txn.puts.empty() && txn.deletes.empty()) return TxnResult{true, revision_};
     uint64_t revision = revision_ + 1;
     rocksdb::WriteBatch batch;
-    std::vector<Event> events;
-    for (const auto& put : txn.puts) {
-      batch.Put(put.key, encode(revision, put.value));
-      events.push_back({put.key, put.value, revision});
-    }
-    for (const auto& key : txn.deletes) {
-      batch.Delete(key);
-      events.push_back({key, std::nullopt, revision});
-    }
+    for (const auto& put : txn.puts) batch.Put(put.key, encode(revision, put.value));
+    for (const auto& key : txn.deletes) batch.Delete(key);
     batch.Put(kRevisionKey, encode(revision, ""));
     rocksdb::WriteOptions options;
     options.sync = true;
     auto status = db_->Write(options, &batch);
     if (!status.ok()) return error_of(status, "metadata");
     revision_ = revision;
-    notify(events);
     return TxnResult{true, revision_};
   }
 
-  std::shared_ptr<void> watch(std::string prefix, Watcher watcher) override {
-    auto entry = std::make_shared<Watch>(Watch{std::move(prefix), std::move(watcher)});
-    std::lock_guard lock(mutex_);
-    watches_.push_back(entry);
-    return entry;
-  }
-
  private:
-  struct Watch {
-    std::string prefix;
-    Watcher watcher;
-  };
-
-  void notify(const std::vector<Event>& events) {
-    std::erase_if(watches_, [](const auto& weak) { return weak.expired(); });
-    for (const auto& weak : watches_) {
-      auto watch = weak.lock();
-      if (!watch) continue;
-      std::vector<Event> own;
-      for (const auto& event : events)
-        if (event.key.starts_with(watch->prefix)) own.push_back(event);
-      if (!own.empty()) watch->watcher(own);
-    }
-  }
-
   std::unique_ptr<rocksdb::DB> db_;
-  std::mutex mutex_;  // transactions and watches
+  std::mutex mutex_;  // one transaction at a time
   uint64_t revision_;
-  std::vector<std::weak_ptr<Watch>> watches_;
 };
 
 }  // namespace

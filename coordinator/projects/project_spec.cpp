@@ -379,7 +379,6 @@ cluster::v1::ComponentSpec spec_of(const admin::v1::CreateProjectRequest& reques
     workers = workers_of(full.full_verify_speed_mode(), full.full_verify_speed_config(), request.speed());
     if (verify.has_source_threads()) workers.readers = verify.source_threads();
     if (verify.has_sink_threads()) workers.writers = verify.sink_threads();
-    spec.set_verify_mode("full");
     spec.set_throttle_rows_per_second(full.throttle_rps());  // it reads the source as the copy does
   } else if (kind == cluster::v1::STORE && incr.incr_log_pull_speed_mode() == "CUSTOM") {
     workers.memory = int64_t(incr.incr_log_pull_speed_config().memory()) << 30;

@@ -116,7 +116,6 @@ struct RecheckRow {
 // In the open transaction, in statements of a bounded size.
 Status write_rechecks(mysql::Connection&, const Owner&, const std::vector<RecheckRow>&, Lease&);
 Result<std::vector<RecheckRow>> read_rechecks(mysql::Connection&, const Owner&, size_t limit);
-Status delete_rechecks(mysql::Connection&, const Owner&, const std::vector<uint64_t>& ids);
 
 // ---- conflicts: rows of the target that were not as the source's log, or the copy, expected them ----
 enum class ConflictPolicy : uint8_t { kStop, kOverwrite, kSkip };

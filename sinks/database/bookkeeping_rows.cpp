@@ -196,18 +196,6 @@ Result<std::vector<RecheckRow>> read_rechecks(mysql::Connection& connection, con
   return rows;
 }
 
-Status delete_rechecks(mysql::Connection& connection, const Owner& owner, const std::vector<uint64_t>& ids) {
-  if (ids.empty()) return {};
-  std::string list;
-  for (const uint64_t id : ids) list += (list.empty() ? "" : ", ") + std::to_string(id);
-  SLUICE_ASSIGN(auto fence,
-                connection.query("SELECT epoch" + sql::from_own_fence(owner)));  // held when a transaction is open
-  if (fence.rows.empty()) return sql::stale_epoch(owner);
-  SLUICE_TRY(connection.exec("DELETE FROM " + sql::table(owner, "recheck") +
-                             " WHERE project = " + mysql::quoted(owner.project) + " AND id IN (" + list + ")"));
-  return {};
-}
-
 Status write_ddl(mysql::Connection& connection, const Owner& owner, const DdlRow& row) {
   if (row.position.empty() || row.position.size() > kMaxDdlPosition)
     return Error(ErrorCode::INVALID_ARGUMENT, "a journal position has 1 to 512 bytes", {}, row.position);

@@ -118,7 +118,6 @@ class Log {
   // STALE_EPOCH when the name is known with a newer epoch. The position of a known reader is only moved forward.
   Status register_reader(const ReaderRow& reader);
   Status set_durable(const std::string& reader, const Position& durable);  // written at most once a second
-  Status forget_reader(const std::string& reader);
   // Removes blocks written before this time that no registered reader needs. Until a reader has registered nothing is
   // removed: the project's own reader may still have to come. Returns the number of blocks.
   Result<uint64_t> expire(int64_t written_before_us);

@@ -59,16 +59,6 @@ Status Log::set_durable(const std::string& reader, const Position& durable) {
   return write(batch, false);
 }
 
-Status Log::forget_reader(const std::string& reader) {
-  rocksdb::WriteBatch batch;
-  batch.Delete(meta_, "r" + reader);
-  SLUICE_TRY(write(batch, true));
-  std::lock_guard lock(mutex_);
-  readers_.erase(reader);
-  reader_saved_us_.erase(reader);
-  return {};
-}
-
 Result<uint64_t> Log::expire(int64_t written_before_us) {
   auto known = readers();
   if (known.empty()) return uint64_t{0};

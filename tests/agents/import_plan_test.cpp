@@ -90,7 +90,7 @@ TEST(ImportPlan, TablesFirstThenChunksOfOne) {
   ASSERT_TRUE(a && b);
   EXPECT_EQ(a->source.table, "large");
   EXPECT_EQ(b->source.table, "small");
-  EXPECT_EQ(plan.in_flight(), 2U);
+  EXPECT_EQ(plan.next_job(), nullptr);
 }
 
 TEST(ImportPlan, AVoidRoundWaitsForItsJobs) {
@@ -152,7 +152,6 @@ TEST(ImportPlan, ChunksGrowToHalfASecond) {
       loaded.seconds = static_cast<double>(rows) / 200'000;  // a target of 200,000 rows per second
       plan.finished(loaded);
     }
-    if (plan.in_flight() > 0) break;
   }
   EXPECT_NEAR(static_cast<double>(rows), 100'000, 20'000);
 }

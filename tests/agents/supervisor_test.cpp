@@ -13,6 +13,7 @@
 #include "agents/components/runtime/boot.hpp"
 #include "agents/supervisor/component_metrics.hpp"
 #include "agents/supervisor/folder_bin.hpp"
+#include "tests/support/manual_clock.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace sluice::agents {
@@ -112,7 +113,7 @@ class SupervisorTest : public ::testing::Test {
   }
 
   testing::TempDir folder_{"sluice-supervisor-unit"};
-  ManualClock clock_;
+  testing::ManualClock clock_;
   FakeLauncher launcher_;
   std::vector<ComponentStatus> reports_;
   std::vector<std::string> discarded_;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/net/convert.hpp"
+#include "tests/support/manual_clock.hpp"
 
 namespace sluice::coordinator {
 namespace {
@@ -109,7 +110,7 @@ class ClusterManagerTest : public ::testing::Test {
     return 0;
   }
 
-  ManualClock clock_;
+  testing::ManualClock clock_;
   std::unique_ptr<ClusterManager> manager_;
   uint64_t term_ = 0, revision_ = 0;
   std::map<std::string, uint64_t> revisions_;

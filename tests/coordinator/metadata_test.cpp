@@ -90,21 +90,6 @@ TEST_F(MetadataTest, ListsByPrefixInOrder) {
   EXPECT_EQ(metadata_->list("/")->size(), 3u) << "the store's own key is not listed";
 }
 
-TEST_F(MetadataTest, WatchesSeeTheirPrefixUntilTheyEnd) {
-  std::vector<Metadata::Event> seen;
-  auto watch =
-      metadata_->watch("/p/", [&](const auto& events) { seen.insert(seen.end(), events.begin(), events.end()); });
-  put("/p/a", "1");
-  put("/q", "1");
-  ASSERT_TRUE(metadata_->txn({{}, {}, {"/p/a"}}).ok());
-  watch.reset();
-  put("/p/a", "2");
-  ASSERT_EQ(seen.size(), 2u);
-  EXPECT_EQ(seen[0].value, "1");
-  EXPECT_EQ(seen[0].revision, 1u);
-  EXPECT_FALSE(seen[1].value.has_value());
-}
-
 TEST_F(MetadataTest, ASecondProcessIsRefused) {
   auto second = open_rocksdb_metadata(directory_ + "/db");
   ASSERT_FALSE(second.ok());

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "core/log_relay.hpp"
+#include "tests/support/manual_clock.hpp"
 
 namespace sluice::log {
 namespace {
@@ -58,7 +59,7 @@ TEST_F(LogTest, TheTapSeesWarningsAndErrors) {
 }
 
 TEST(LogRelay, KeepsToItsRateAndTellsWhatItLeftOut) {
-  ManualClock clock;
+  testing::ManualClock clock;
   LogRelay relay(clock);
   for (size_t i = 0; i < LogRelay::kLinesMax + 30; ++i) relay.offer(Level::kWarn, "line " + std::to_string(i));
   auto lines = relay.take();

@@ -10,6 +10,7 @@
 #include "core/lease.hpp"
 #include "core/position.hpp"
 #include "core/table_mapping.hpp"
+#include "tests/support/manual_clock.hpp"
 
 namespace sluice {
 namespace {
@@ -116,7 +117,7 @@ TEST(ByteBudget, GrantsInOrderAndLetsOneOversizedThrough) {
 }
 
 TEST(Lease, RunsOutAndIsNotShortened) {
-  ManualClock clock;
+  testing::ManualClock clock;
   Lease lease(clock);
   EXPECT_FALSE(lease.check().ok());
   lease.extend(clock.boot_time() + std::chrono::seconds(10));

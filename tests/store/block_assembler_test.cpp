@@ -2,6 +2,7 @@
 #include "store/capture/block_assembler.hpp"
 
 #include "tests/store/log_fixture.hpp"
+#include "tests/support/manual_clock.hpp"
 
 namespace sluice::store::test {
 namespace {
@@ -45,7 +46,7 @@ struct MemorySink final : BlockSink {
   }
 };
 
-struct Assembler : testing::Test {
+struct Assembler : ::testing::Test {
   Assembler() { make(256 << 10); }
   void make(size_t block_bytes) {
     AssemblerOptions options;
@@ -81,7 +82,7 @@ struct Assembler : testing::Test {
     return commit(n);
   }
 
-  ManualClock clock;
+  testing::ManualClock clock;
   TableMapping scope;
   SourceState source;
   MemorySink sink;

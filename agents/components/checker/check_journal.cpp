@@ -8,8 +8,8 @@ namespace fs = std::filesystem;
 namespace {
 
 // Changes with every definition and with the order of the tables.
-std::string header_of(const std::vector<TablePair>& pairs, bool counts_only, const std::vector<uint64_t>& marks) {
-  uint64_t mixed = counts_only ? 1 : 0;
+std::string header_of(const std::vector<TablePair>& pairs, const std::vector<uint64_t>& marks) {
+  uint64_t mixed = 0;
   const auto mix = [&](uint64_t value) { mixed = (mixed ^ value) * 0x9E3779B97F4A7C15ULL + (mixed >> 29); };
   for (const auto& pair : pairs) {
     mix(pair.source.id());
@@ -56,13 +56,13 @@ bool read_line(const std::string& line, CheckJournal::Entry& entry) {
 }  // namespace
 
 Result<CheckJournal> CheckJournal::open(const std::string& folder, const std::vector<TablePair>& pairs,
-                                        bool counts_only, const std::vector<uint64_t>& marks, const Clock& clock) {
+                                        const std::vector<uint64_t>& marks, const Clock& clock) {
   CheckJournal journal;
   journal.clock_ = &clock;
   std::error_code error;
   fs::create_directories(folder, error);
   journal.path_ = (fs::path(folder) / "progress").string();
-  const std::string header = header_of(pairs, counts_only, marks);
+  const std::string header = header_of(pairs, marks);
   journal.load(header);
   // Written anew: without lines of another verification, or a cut one at the end.
   journal.out_.open(journal.path_, std::ios::binary | std::ios::trunc);

@@ -34,7 +34,7 @@ class CheckJournal {
 
   // Reads what an earlier process of the same verification left, else begins anew. The definitions must be the same.
   // `marks` tell of each table which copy of it is compared; a copy that is another one makes the journal anew.
-  static Result<CheckJournal> open(const std::string& folder, const std::vector<TablePair>& pairs, bool counts_only,
+  static Result<CheckJournal> open(const std::string& folder, const std::vector<TablePair>& pairs,
                                    const std::vector<uint64_t>& marks = {}, const Clock& clock = system_clock());
   // The chunks of a table from its first one on, without gaps.
   std::vector<Entry> finished(size_t table) const;

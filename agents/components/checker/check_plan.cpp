@@ -86,7 +86,7 @@ CheckJournal::Outcome CheckPlan::remember(size_t table, const mysql::Chunk& chun
                                           const std::vector<RowKey>& keys) {
   if (difference_count == 0) return CheckJournal::Outcome::kEqual;
   Pending& pending = pending_[table];
-  if (options_.counts_only || !(*pairs_)[table].by_key) {
+  if (!(*pairs_)[table].by_key) {
     pending.whole = true;
     return CheckJournal::Outcome::kWhole;
   }
@@ -101,12 +101,12 @@ CheckJournal::Outcome CheckPlan::remember(size_t table, const mysql::Chunk& chun
 
 Result<std::optional<CheckJob>> CheckPlan::plan_chunk(size_t table) {
   const TablePair& pair = (*pairs_)[table];
-  if (!options_.counts_only && !pair.by_key && options_.following) {
+  if (!pair.by_key && options_.following) {
     pending_[table].whole = true;
     tables_[table].planned = true;
     return std::optional<CheckJob>();
   }
-  if (options_.counts_only || !pair.by_key) {
+  if (!pair.by_key) {
     tables_[table].planned = true;
     return std::optional<CheckJob>(CheckJob{table, {}});
   }

@@ -46,7 +46,6 @@ bool is_about_table(const Error& error);
 class CheckPlan {
  public:
   struct Options {
-    bool counts_only = false;
     bool following = false;           // tables without a key are left for a hold: two looks at them prove nothing
     CheckJournal* journal = nullptr;  // may be null
   };

@@ -93,8 +93,7 @@ struct Verification {
 
 class Verifier {
  public:
-  explicit Verifier(ComponentContext& context)
-      : context_(context), counts_only_(context.spec().verify_mode() == "counts") {
+  explicit Verifier(ComponentContext& context) : context_(context) {
     const auto& spec = context.spec();
     endpoints_ = {net::from_proto(spec.source()), net::from_proto(spec.target()), context.lease(),
                   spec.with_incremental()};
@@ -131,9 +130,9 @@ class Verifier {
     SLUICE_ASSIGN(auto bookkept, look());  // before the definitions
     SLUICE_ASSIGN(pairs_, patiently(context_, "definitions", [&] { return read_tables(context_, endpoints_); }));
     show_tables(context_, *pairs_);
-    SLUICE_ASSIGN(auto journal, checker::CheckJournal::open(context_.boot().data_dir(), *pairs_, counts_only_,
-                                                            copies_of(bookkept, *pairs_)));
-    checker::FirstPass pass{.pairs = pairs_, .endpoints = endpoints_, .counts_only = counts_only_, .journal = &journal};
+    SLUICE_ASSIGN(auto journal,
+                  checker::CheckJournal::open(context_.boot().data_dir(), *pairs_, copies_of(bookkept, *pairs_)));
+    checker::FirstPass pass{.pairs = pairs_, .endpoints = endpoints_, .journal = &journal};
     pass.comparers = context_.spec().readers() == 0 ? kComparers : context_.spec().readers();
     SLUICE_ASSIGN(auto pending, checker::run_first_pass(context_, pass));
     Verification result;
@@ -151,7 +150,6 @@ class Verifier {
     const auto& spec = context_.spec();
     checker::Settler settler(context_, pairs_, endpoints_,
                              {.with_incremental = spec.with_incremental(),
-                              .counts_only = counts_only_,
                               .missing_objects = first,
                               .memory_bytes = spec.memory_bytes() == 0 ? kMemoryBytes : spec.memory_bytes()},
                              std::move(pending), report);
@@ -194,19 +192,12 @@ class Verifier {
   }
 
   ComponentContext& context_;
-  const bool counts_only_;
   checker::SideEndpoints endpoints_;
   TablePairs pairs_;
 };
 
 }  // namespace
 
-Status run_checker(ComponentContext& context) {
-  const auto& mode = context.spec().verify_mode();
-  if (!mode.empty() && mode != "full" && mode != "counts") {
-    return Error(ErrorCode::INVALID_ARGUMENT, "verify_mode is full or counts, not " + mode);
-  }
-  return Verifier(context).run();
-}
+Status run_checker(ComponentContext& context) { return Verifier(context).run(); }
 
 }  // namespace sluice::agents

@@ -80,12 +80,6 @@ class RowJoin {
   ChunkComparison result_;
 };
 
-Result<uint64_t> count_rows(mysql::Connection& connection, const TableSchema& schema) {
-  SLUICE_ASSIGN(const auto text,
-                connection.query_value("SELECT COUNT(*) FROM " + mysql::quote_table(schema.database, schema.name)));
-  return std::strtoull(text.c_str(), nullptr, 10);
-}
-
 // Digests of one part of a table, sorted.
 Result<std::vector<uint64_t>> sorted_digests(mysql::Connection& connection, const TableSchema& schema,
                                              mysql::DigestMethod method, const mysql::ConvertedColumns& converted,
@@ -210,16 +204,6 @@ Result<ChunkComparison> compare_keys(Sides& sides, const TablePair& pair, const 
       },
       pair.source_converted));
   return join.finish();
-}
-
-Result<ChunkComparison> compare_counts(Sides& sides, const TablePair& pair) {
-  ChunkComparison result;
-  SLUICE_ASSIGN(result.target_rows, count_rows(*sides.target, pair.target));
-  SLUICE_TRY(let_source_catch_up(sides));
-  SLUICE_ASSIGN(result.source_rows, count_rows(*sides.source, pair.source));
-  result.difference_count =
-      std::max(result.source_rows, result.target_rows) - std::min(result.source_rows, result.target_rows);
-  return result;
 }
 
 Result<MultisetComparison> compare_multisets(Sides& sides, const TablePair& pair, uint64_t memory_bytes,

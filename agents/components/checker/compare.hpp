@@ -57,8 +57,6 @@ Result<ChunkComparison> compare_chunk(Sides&, const TablePair&, const mysql::Chu
 Status add_keys_where(Sides&, const TablePair&, const std::string& condition, std::set<RowKey>& keys);
 // Compares the rows with these keys.
 Result<ChunkComparison> compare_keys(Sides&, const TablePair&, const std::set<RowKey>& keys);
-// Only the numbers of rows.
-Result<ChunkComparison> compare_counts(Sides&, const TablePair&);
 
 // A row, as a multiset has it: `surplus` > 0: so many more on the source; < 0: on the target.
 struct RowSurplus {

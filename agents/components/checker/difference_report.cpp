@@ -180,13 +180,6 @@ Status DifferenceReport::add_missing_object(const TablePair& pair, const std::st
   return write_line(text_of(line));
 }
 
-Status DifferenceReport::add_counts(const TablePair& pair, const ChunkComparison& comparison) {
-  Json line = line_of(pair, "COUNT");
-  line["source_rows"] = comparison.source_rows;
-  line["target_rows"] = comparison.target_rows;
-  return write_line(text_of(line));
-}
-
 Status DifferenceReport::add_row(Sides& sides, const TablePair& pair, const KeyDifference& difference) {
   OwnedRow source, target;
   if (difference.kind != DifferenceKind::kMissing) SLUICE_TRY(write_delete(delete_by_key(pair, difference.key)));

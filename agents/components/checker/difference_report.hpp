@@ -28,8 +28,6 @@ class DifferenceReport {
   Status add_rows(Sides& sides, const TablePair& pair, const ChunkComparison& comparison);
   // Rows of a table without a key.
   Status add_surpluses(Sides& sides, const TablePair& pair, const MultisetComparison& comparison);
-  // Only numbers of rows were compared.
-  Status add_counts(const TablePair& pair, const ChunkComparison& comparison);
   // A place to go back to when the comparison of a table fails in its middle.
   struct Mark {
     std::streamoff lines = 0, deletes = 0, inserts = 0;

@@ -33,7 +33,6 @@ struct comparer_state {
     }
     SLUICE_TRY(pass.endpoints.lease->check());
     const TablePair& pair = (*pass.pairs)[job.table];
-    if (pass.counts_only) return compare_counts(*sides, pair);
     if (!pair.by_key) return compare_whole(*sides, pair);
     return compare_chunk(*sides, pair, job.chunk, kKeysPerChunk);
   }
@@ -131,10 +130,9 @@ check_comparer_actor::behavior_type comparer(check_comparer_actor::stateful_poin
 check_planner_actor::behavior_type planner(check_planner_actor::stateful_pointer<planner_state> self,
                                            ComponentContext* context, FirstPass pass,
                                            std::shared_ptr<std::promise<Result<PendingTables>>> done) {
-  self->state.plan = std::make_unique<CheckPlan>(
-      *context, pass.pairs, pass.endpoints.source,
-      CheckPlan::Options{
-          .counts_only = pass.counts_only, .following = pass.endpoints.following, .journal = pass.journal});
+  self->state.plan =
+      std::make_unique<CheckPlan>(*context, pass.pairs, pass.endpoints.source,
+                                  CheckPlan::Options{.following = pass.endpoints.following, .journal = pass.journal});
   self->state.done = std::move(done);
   self->state.context = context;
   self->state.comparers = pass.comparers;

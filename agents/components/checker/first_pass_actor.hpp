@@ -11,7 +11,6 @@ struct FirstPass {
   TablePairs pairs;
   SideEndpoints endpoints;
   uint32_t comparers = 4;
-  bool counts_only = false;
   CheckJournal* journal = nullptr;  // used by the planner only
 };
 

@@ -231,12 +231,6 @@ Result<Verdict> Settler::compare_table(Sides& sides, size_t table, const Pending
   Verdict verdict;
   if (lacks_something(pair)) SLUICE_TRY(confirm_missing(sides, table, pair, verdict));
   if (pair.target_missing) return verdict;
-  if (options_.counts_only) {
-    SLUICE_ASSIGN(const auto counts, compare_counts(sides, pair));
-    verdict.differences += counts.difference_count;
-    if (counts.difference_count > 0) SLUICE_TRY(report_.add_counts(pair, counts));
-    return verdict;
-  }
   if (pending.whole) {
     SLUICE_ASSIGN(const auto all,
                   paced(0, [&] { return compare_multisets(sides, pair, options_.memory_bytes, kSurplusesMax); }));

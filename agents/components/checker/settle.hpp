@@ -25,7 +25,6 @@ class Settler {
  public:
   struct Options {
     bool with_incremental = true;
-    bool counts_only = false;
     bool missing_objects = true;  // what the target lacks is open as well
     uint64_t memory_bytes = 0;
     HoldTimes hold;

@@ -36,7 +36,6 @@ class ImportPlan {
   bool complete() const { return done_ == tables_.size(); }
   const std::optional<Error>& error() const { return error_; }
   const Position& window_end() const { return window_end_; }  // greatest B of the finished tables
-  size_t in_flight() const { return in_flight_; }
 
  private:
   enum class Phase : uint8_t { kWaiting, kOpening, kCopying, kClosing, kDone };

@@ -44,7 +44,6 @@ class EventStream {
   // Tells the handler of groups that were read and held nothing for it.
   Status report_progress();
 
-  bool in_transaction() const { return group_.open; }
   Position position() const { return {file_, offset_, gtids_}; }
 
  private:

@@ -1,6 +1,7 @@
 // What the Checker may believe: order of its looks, engines, keys and columns that are special, verdicts that became
 // void, silent servers.
 #include "tests/integration/components/checker_fixture.hpp"
+#include "tests/support/manual_clock.hpp"
 
 namespace sluice::agents {
 namespace {
@@ -95,10 +96,10 @@ TEST_F(CheckerTest, KeysThatAreNoGoodForRangesAreNotUsed) {
 }
 
 TEST_F(CheckerTest, EachEntryOfTheJournalHasItsOwnAge) {
-  ManualClock clock;
+  testing::ManualClock clock;
   const std::string folder = folder_.file("journal");
   const auto open = [&](std::vector<uint64_t> marks = {}) {
-    return std::move(checker::CheckJournal::open(folder, {checker::TablePair()}, false, marks, clock)).value();
+    return std::move(checker::CheckJournal::open(folder, {checker::TablePair()}, marks, clock)).value();
   };
   const auto add = [](checker::CheckJournal& journal, uint64_t number, const std::string& after) {
     checker::CheckJournal::Entry entry;
