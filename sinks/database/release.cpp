@@ -66,7 +66,7 @@ Result<bool> holds_nothing_else(mysql::Connection& connection, const Owner& owne
   for (const auto& [table, column] : {std::pair("ROUTINES", "ROUTINE_SCHEMA"), std::pair("EVENTS", "EVENT_SCHEMA")})
     others += std::string(others.empty() ? "" : " OR ") + "EXISTS (SELECT 1 FROM information_schema." + table +
               " WHERE " + column + " = " + mysql::quoted(owner.meta_database) + ")";
-  SLUICE_ASSIGN(const std::string found, connection.query_value("SELECT " + others));
+  SLUICE_ASSIGN(const auto& found, connection.query_value("SELECT " + others));
   return found == "0";
 }
 

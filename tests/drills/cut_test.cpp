@@ -1,6 +1,8 @@
 // Connections to the databases are cut, during the copy and while it follows: they come back by themselves, nothing is
-// lost and nothing doubled.
+// lost and nothing doubled; what lasts is told.
 #include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
 
 #include "tests/support/compare.hpp"
 #include "tests/support/drill.hpp"
@@ -30,7 +32,8 @@ class Cut : public ::testing::Test {
     ASSERT_TRUE(target.becomes("SELECT balance FROM app.bank WHERE id = " + id, "7")) << run.logs();
   }
   // Cuts all connections through `proxy` three times while rows are copied and three times while changes follow.
-  void cut_again_and_again(TcpProxy& proxy) {
+  // Then for longer: `component` waits.
+  void cut_again_and_again(TcpProxy& proxy, const std::string& component) {
     run.start({"--include", "app.*", "--follow", "--throttle-rps", "30000"});
     for (const char* rows : {"5000", "30000", "60000"}) {
       ASSERT_TRUE(target.becomes(std::string("SELECT COUNT(*) > ") + rows + " FROM app.wide", "1")) << run.logs();
@@ -43,11 +46,42 @@ class Cut : public ::testing::Test {
       proxy.cut_all();
     }
     expect_following();
+    if (HasFatalFailure()) return;
+    expect_outage_is_told(proxy, component);
+    if (HasFatalFailure()) return;
+    expect_following();
     workload.stop();
     run.interrupt();
     EXPECT_EQ(run.wait(minutes(4)), 0) << run.logs();
     EXPECT_EQ(run.report_value("status"), "VERIFIED") << run.report();
     EXPECT_EQ(differences(source, target, {"app"}), "") << run.logs();
+  }
+
+  // Cut for longer than a moment: who follows is told what is waited for, on which server and what may be done, and
+  // when it is over.
+  void expect_outage_is_told(TcpProxy& proxy, const std::string& component) {
+    const size_t from = run.output().size();
+    const auto told = [&](const std::string& state) {
+      return first_line(from, "\"component\":\"" + component + "\",\"state\":\"" + state + "\"");
+    };
+    proxy.refuse(true);
+    proxy.cut_all();
+    ASSERT_TRUE(wait_until([&] { return !told("WAITING").empty(); }, minutes(1))) << run.logs();
+    proxy.refuse(false);
+    const auto error = nlohmann::json::parse(told("WAITING"));
+    EXPECT_EQ(error.value("code", ""), "CONNECTION_LOST") << error;
+    EXPECT_EQ(error.value("object", ""), "mysql://sluice@127.0.0.1:" + std::to_string(proxy.port())) << error;
+    EXPECT_EQ(error.value("action", ""), "The work is retried; check the server if it recurs.") << error;
+    EXPECT_NE(error.value("cause", ""), "") << error;
+    ASSERT_TRUE(wait_until([&] { return !told("RUNNING").empty(); }, minutes(1))) << run.logs();
+  }
+  // Of what the command has written since `from`: the first whole line that holds `words`.
+  std::string first_line(size_t from, const std::string& words) {
+    const std::string output = run.output();
+    const size_t at = output.find(words, from), end = output.find('\n', at);
+    if (at == std::string::npos || end == std::string::npos) return "";
+    const size_t begin = output.rfind('\n', at) + 1;
+    return output.substr(begin, end - begin);
   }
 
   Drill drill;
@@ -61,13 +95,13 @@ class Cut : public ::testing::Test {
 TEST_F(Cut, ToTheTarget) {
   TcpProxy proxy(target.port());
   run.set_target_port(proxy.port());
-  cut_again_and_again(proxy);
+  cut_again_and_again(proxy, "incr_sync");
 }
 
 TEST_F(Cut, ToTheSource) {
   TcpProxy proxy(source.port());
   run.set_source_port(proxy.port());
-  cut_again_and_again(proxy);
+  cut_again_and_again(proxy, "store");
 }
 
 }  // namespace

@@ -170,7 +170,7 @@ Result<const std::map<TableName, std::string>*> Facts::existing() {
 
 Result<TableName> Facts::folded(TableName name) {
   if (!target_folds_case_) {
-    SLUICE_ASSIGN(const std::string value, variable_or_empty(*target, "lower_case_table_names"));
+    SLUICE_ASSIGN(const auto& value, variable_or_empty(*target, "lower_case_table_names"));
     target_folds_case_ = !value.empty() && value != "0";
   }
   if (!*target_folds_case_) return name;

@@ -53,7 +53,7 @@ Status Session::open() {
   SLUICE_ASSIGN(source,
                 mysql::Connection::open(net::from_proto(spec.source()), connect_options(mysql::Purpose::kCatalog)));
   SLUICE_TRY(source->exec(kSourceSession));
-  SLUICE_ASSIGN(std::string folds, mysql::variable(*ddl, "lower_case_table_names"));
+  SLUICE_ASSIGN(const auto& folds, mysql::variable(*ddl, "lower_case_table_names"));
   target_folds_case = folds != "0";
   return {};
 }

@@ -119,7 +119,7 @@ Status load_collations(Connection& connection, Collations* collations) {
 }
 
 Result<bool> folds_names(Connection& connection) {
-  SLUICE_ASSIGN(std::string mode, connection.query_value("SELECT @@global.lower_case_table_names"));
+  SLUICE_ASSIGN(const auto& mode, connection.query_value("SELECT @@global.lower_case_table_names"));
   if (mode == "2") return Error(ErrorCode::UNSUPPORTED, "lower_case_table_names=2 on the source");
   return mode == "1";
 }

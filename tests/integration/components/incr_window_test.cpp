@@ -47,6 +47,12 @@ class IncrWindowTest : public IncrSyncTest {
     return incr_->component().wait_status(
         [](const ComponentStatus& status) { return status.incr_sync().window_closed(); }, patience);
   }
+  // Open transactions on the source; the server gathers them anew only when nobody has looked for a tenth of a second.
+  static bool wait_transactions(const std::string& count) {
+    return wait_until(
+        [&] { return source_server().query_value("SELECT COUNT(*) FROM information_schema.innodb_trx") == count; }, 20s,
+        300ms);
+  }
   void follow_strictly() {
     incr_->component().desire([](ComponentDesired& desired) { desired.set_follow_strictly(true); });
   }
@@ -244,9 +250,7 @@ TEST_F(IncrWindowTest, ASnapshotDoesNotOutliveALaterCopy) {
         return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "`app`.`other`#2";
       },
       30s));
-  EXPECT_TRUE(wait_until([&] {
-    return source_server().query_value("SELECT COUNT(*) FROM information_schema.innodb_trx") == "0";
-  })) << "a transaction stays open on the source while a table is copied";
+  EXPECT_TRUE(wait_transactions("0")) << "a transaction stays open on the source while a table is copied";
   source("UPDATE child SET v = 7 WHERE id = 10");
   const Position second = run_copy("full.r1", {"app.other"});
   incr_->component().desire([&](ComponentDesired& desired) {
@@ -370,7 +374,7 @@ class IncrRereadTest : public IncrWindowTest {
   void child_changes_by(const std::string& ddl) {
     source(
         "CREATE TABLE parent (id INT PRIMARY KEY); CREATE TABLE other (id INT PRIMARY KEY);"
-        "CREATE TABLE child (id INT PRIMARY KEY, p INT, v VARCHAR(10) NOT NULL, w INT, FOREIGN KEY (p) REFERENCES "
+        "CREATE TABLE child (id INT PRIMARY KEY, p INT, v VARCHAR(10), w INT, FOREIGN KEY (p) REFERENCES "
         "parent (id) ON UPDATE CASCADE);"
         "INSERT INTO parent VALUES (1); INSERT INTO child VALUES (10, 1, 'kept', 1)");
     target_server().sql("DROP DATABASE app");
@@ -395,9 +399,7 @@ class IncrRereadTest : public IncrWindowTest {
         [](const ComponentStatus& status) { return status.incr_sync().hold().paused(); }, 30s));
     source("INSERT INTO other VALUES (1)");
     desire_window(end);
-    // On a very slow machine the log is followed first, and there is no snapshot.
-    (void)wait_until(
-        [] { return source_server().query_value("SELECT COUNT(*) FROM information_schema.innodb_trx") == "1"; }, 5s);
+    const bool snapshot = wait_transactions("1");
     source(ddl);
     incr_->component().desire([](ComponentDesired& desired) { desired.clear_hold(); });
     ASSERT_TRUE(wait_closed());
@@ -405,13 +407,12 @@ class IncrRereadTest : public IncrWindowTest {
     follow_strictly();
     drain();
     expect_equal();
+    // On a very slow machine the log is followed first: equal, but not what this is about.
+    if (!snapshot) GTEST_SKIP() << "no snapshot was opened before the statement";
   }
 };
 
-TEST_F(IncrRereadTest, AColumnHasAnotherName) {
-  child_changes_by("ALTER TABLE child RENAME COLUMN v TO x");
-  EXPECT_EQ(target_server().query_value("SELECT x FROM app.child"), "kept");
-}
+TEST_F(IncrRereadTest, AColumnHasAnotherName) { child_changes_by("ALTER TABLE child RENAME COLUMN v TO x"); }
 
 TEST_F(IncrRereadTest, TheTableIsRebuilt) { child_changes_by("ALTER TABLE child MODIFY w BIGINT"); }
 
