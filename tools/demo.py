@@ -2,7 +2,7 @@
 """The main job on real servers, as ./dev demo runs it.
 
 Starts two MariaDB servers in a temporary folder, fills the source, lets writers change it, moves it with
-`sluice migrate --follow`, ends that with SIGINT so that it drains, and compares both servers with the mariadb client,
+`sluice migrate --follow`, ends that with SIGINT so that it drains, and compares tables, definitions and rows of both servers,
 sharing no code with Sluice. Exit status 0 only when everything is equal.
 """
 import argparse
@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -190,16 +191,25 @@ class Writers:
 
 
 def tables_of(server):
+    """(database, table) -> (its columns and their types, its definition)"""
     connection = server.connect()
     with connection.cursor() as cursor:
         cursor.execute("SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN %s AND"
                        " table_type = 'BASE TABLE' ORDER BY 1, 2", (DATABASES,))
-        names = cursor.fetchall()
-        columns = {}
-        for database, table in names:
-            columns[(database, table)] = [(row[0], row[2]) for row in columns_of(cursor, database, table)]
+        tables = {}
+        for database, table in cursor.fetchall():
+            columns = [(row[0], row[2]) for row in columns_of(cursor, database, table)]
+            cursor.execute(f"SHOW CREATE TABLE `{database}`.`{table}`")
+            tables[(database, table)] = columns, definition(cursor.fetchone()[1])
     connection.close()
-    return columns
+    return tables
+
+
+def definition(text):
+    """The lines of a CREATE TABLE statement; what may differ is left out: the order of keys, the next AUTO_INCREMENT."""
+    lines = [line.strip().rstrip(",") for line in re.sub(r" AUTO_INCREMENT=\d+", "", text).split("\n")]
+    keys = [line for line in lines if re.match(r"(\w+ )?KEY |CONSTRAINT ", line)]
+    return [line for line in lines if line not in keys] + sorted(keys)
 
 
 def content(server, table, columns):
@@ -230,10 +240,11 @@ def compare(source, target):
     there, here = tables_of(source), tables_of(target)
     wrong, rows = [f"{a}.{b} is on one side only" for a, b in sorted(set(there) ^ set(here))], 0
     for table in sorted(set(there) & set(here)):
-        if there[table] != here[table]:
-            wrong.append(f"{'.'.join(table)}: columns differ")
+        (columns, wanted), (_, found) = there[table], here[table]
+        if wanted != found:
+            wrong.append(f"{'.'.join(table)}: definitions differ: {sorted(set(wanted) ^ set(found)) or 'order of columns'}")
             continue
-        first, second = content(source, table, there[table]), content(target, table, here[table])
+        first, second = content(source, table, columns), content(target, table, columns)
         rows += first[1]
         if first != second:
             wrong.append(f"{'.'.join(table)}: rows differ ({first[1]} and {second[1]})")

@@ -64,11 +64,7 @@ class Loader : public ::testing::Test {
     row.number = chunk.number;
     return load_chunk(*source_, *target_, plan, chunk, row, owner_, *Lease::unlimited(), limits);
   }
-  static std::string differences() {
-    std::string text;
-    for (const auto& line : testing::compare_databases(source_server(), target_server(), {"d"})) text += line + "\n";
-    return text;
-  }
+  static std::string differences() { return testing::differences(source_server(), target_server(), {"d"}); }
   std::string chunks() const {
     return target_server().query_value("SELECT COUNT(*) FROM sluice.chunk WHERE project = '" + owner_.project + "'");
   }
