@@ -2,8 +2,7 @@
 
 #include "agents/supervisor/agent.hpp"
 #include "cli/args.hpp"
-#include "cli/server_flags.hpp"
-#include "core/log.hpp"
+#include "cli/server_command.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -18,14 +17,14 @@ constexpr ServerFlag kFlags[] = {
      "unless --listen is given"},
     {"region", "NAME", "Region of this node, for placement"},
     {"zone", "NAME", "Zone of this node: among equal nodes the components of a project go to different zones"},
-    {"label", "KEY=VALUE", "Label of this node; shown by sluice node list; may be repeated"},
+    {"label", "KEY=VALUE", "Label of this node; shown by sluice node list; may be repeated", true},
     {"node-id", "ID", "Id of this node (default: made once, kept in the data directory)"},
     {"log-file", "FILE", "Log file (default: agent.log in the data directory)"},
     {"heartbeat-ms", "N", "Milliseconds between heartbeats (default 1000)"},
     {"stop-timeout-s", "N", "Seconds that components have to stop when this agent ends (default 20)"},
 };
 
-constexpr char kFooter[] =
+constexpr char kExample[] =
     "Example\n"
     "  sluice agent --data-dir /var/lib/sluice/a1 --coordinator 127.0.0.1:8090 \\\n"
     "      --token-file /var/lib/sluice/c/admin.token\n";
@@ -55,27 +54,22 @@ Result<agents::AgentOptions> options_of(const Config& config) {
   return options;
 }
 
+Result<Server> prepare(const Config& config) {
+  SLUICE_ASSIGN(agents::AgentOptions options, options_of(config));
+  const std::string data_dir = options.data_dir;
+  return Server{data_dir, [options = std::move(options)]() -> Result<std::function<void()>> {
+                  SLUICE_ASSIGN(std::shared_ptr<agents::Agent> agent, agents::Agent::start(options));
+                  return std::function([agent] { agent->stop(); });
+                }};
+}
+
 }  // namespace
 
 int run_agent(int argc, char** argv) {
-  ServerSettings settings = read_server_flags(
-      {"agent", "Runs the agent of one node: starts and watches the components that the coordinator assigns.", kFooter,
+  return run_server(
+      {"agent", "Runs the agent of one node: starts and watches the components that the coordinator assigns.", kExample,
        kFlags},
-      argc, argv);
-  if (!settings.config) return settings.exit_status;
-  const Config& config = *settings.config;
-  auto options = options_of(config);
-  if (!options.ok()) return fail(options.error());
-  const std::string log_file = config.text("log-file", options->data_dir + "/agent.log");
-  if (Status ready = become_server(options->data_dir, log_file); !ready.ok()) return fail(ready.error());
-  auto agent = agents::Agent::start(std::move(*options));
-  if (!agent.ok()) {
-    log::error("agent", "cannot start", {{"cause", agent.error()}});
-    return fail(agent.error());
-  }
-  wait_for_end();
-  (*agent)->stop();
-  return kExitDone;
+      argc, argv, prepare);
 }
 
 }  // namespace sluice::cli

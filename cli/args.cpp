@@ -1,29 +1,15 @@
 #include "cli/args.hpp"
 
-#include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <thread>
 
+#include "cli/error_text.hpp"
 #include "core/clock.hpp"
-#include "core/log.hpp"
 
 namespace sluice::cli {
-namespace {
-
-sigset_t end_signals() {
-  sigset_t ends;
-  sigemptyset(&ends);
-  sigaddset(&ends, SIGTERM);
-  sigaddset(&ends, SIGINT);
-  return ends;
-}
-
-}  // namespace
-
 std::vector<std::string> scrub_argv(int argc, char** argv) {
   std::vector<std::string> passwords;
   for (int i = 1; i < argc; ++i) {
@@ -44,27 +30,15 @@ std::vector<std::string> scrub_argv(int argc, char** argv) {
   return passwords;
 }
 
-int fail(const Error& error) {
-  std::fprintf(stderr, "sluice: %s\n", error.to_string().c_str());
-  if (!error.action().empty()) std::fprintf(stderr, "        %s\n", std::string(error.action()).c_str());
-  return error.code() == ErrorCode::INVALID_ARGUMENT ? kExitUsage : kExitError;
-}
-
-Status become_server(const std::string& data_dir, const std::string& log_file) {
-  std::error_code failure;
-  std::filesystem::create_directories(data_dir, failure);
-  if (failure) return Error(ErrorCode::IO_ERROR, failure.message(), data_dir);
-  log::init({.file = log_file});
-  const sigset_t ends = end_signals();
-  ::pthread_sigmask(SIG_BLOCK, &ends, nullptr);
-  ::signal(SIGHUP, SIG_IGN);
-  return {};
-}
-
-void wait_for_end() {
-  const sigset_t ends = end_signals();
-  int signal = 0;
-  ::sigwait(&ends, &signal);
+int fail(const std::string& command, const Error& error) {
+  if (error.code() != ErrorCode::INVALID_ARGUMENT) {
+    std::fprintf(stderr, "%s: %s\n", command.c_str(), error_text(error, "\n        ").c_str());
+    return kExitError;
+  }
+  const std::string object = error.object().empty() ? "" : error.object() + ": ";
+  std::fprintf(stderr, "%s: %s%s\n%s --help tells more\n", command.c_str(), object.c_str(), error.cause().c_str(),
+               command.c_str());
+  return kExitUsage;
 }
 
 Result<Secret> read_secret_file(const std::string& path, const std::string& what) {

@@ -18,14 +18,9 @@ inline constexpr int kExitDone = 0, kExitUsage = 2, kExitDifferent = 3, kExitErr
 // shows none. Call first, after copying argv. Gives what it overwrote.
 std::vector<std::string> scrub_argv(int argc, char** argv);
 
-// Prints "sluice: <error> / what to do" to stderr. Gives the exit status: usage for INVALID_ARGUMENT, else error.
-int fail(const Error& error);
-
-// For a command that serves: makes its data folder, opens its log, and blocks SIGTERM and SIGINT. Call before any
-// thread exists, so that only wait_for_end() takes them.
-Status become_server(const std::string& data_dir, const std::string& log_file);
-// Blocks until SIGTERM or SIGINT.
-void wait_for_end();
+// Prints to stderr what `command` ("sluice project create") ended with, and what to do; gives the exit status. Of
+// INVALID_ARGUMENT, the user's own mistake, only the cause is told, with where to read on: usage.
+int fail(const std::string& command, const Error& error);
 
 // A secret from a file; white space at its end is not part of it. INVALID_ARGUMENT calls the file `what`.
 Result<Secret> read_secret_file(const std::string& path, const std::string& what);

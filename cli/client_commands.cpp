@@ -61,20 +61,21 @@ int run_datasource(int argc, char** argv) {
   NewDataSource given;
   app.require_subcommand(1);
   auto* create = app.add_subcommand("create", "Register a database; a password may also come from SLUICE_PASSWORD");
-  create->add_option("NAME", given.name, "At most 32 characters without spaces")->required();
+  create->add_option("NAME", given.name, "At most 32 characters without spaces")->required()->type_name("");
   create
       ->add_option(
           "URL", given.url,
           "mysql://user[:password]@host[:port][/database][?ssl-mode=…&ssl-ca=…&socket=…]; sluice migrate --help "
           "has all of it")
-      ->required();
-  create->add_option("--region", given.region, "Where it is: Stores are placed near their source");
-  create->add_option("--description", given.description, "At most 128 characters");
-  create->add_option("--password-file", given.password_file, "File with the password");
+      ->required()
+      ->type_name("");
+  create->add_option("--region", given.region, "Where it is: Stores are placed near their source")->type_name("NAME");
+  create->add_option("--description", given.description, "At most 128 characters")->type_name("WORDS");
+  create->add_option("--password-file", given.password_file, "File with the password")->type_name("FILE");
   create->add_flag("--replace", given.replace, "Give an existing data source a new address or password");
   auto* list = app.add_subcommand("list", "All data sources");
   auto* remove = app.add_subcommand("delete", "Forget a data source that no project uses");
-  remove->add_option("NAME", given.name, "Name or id")->required();
+  remove->add_option("NAME", given.name, "Name or id")->required()->type_name("");
   for (auto* command : {create, list, remove}) connection.declare(*command);
   return run_client(app, argc, argv, connection, [&](AdminClient& client) {
     if (create->parsed()) return create_data_source(client, given, connection.format());

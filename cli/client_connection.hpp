@@ -7,6 +7,7 @@
 
 #include "cli/admin_client.hpp"
 #include "cli/client_output.hpp"
+#include "core/config.hpp"
 
 namespace CLI {
 class App;
@@ -18,7 +19,10 @@ namespace sluice::cli {
 struct ClientConnection {
   std::string coordinator, token_file, output = "table";
 
-  void declare(CLI::App& app);
+  // `example` stands in the help before what holds for all client commands.
+  void declare(CLI::App& app, const std::string& example = {});
+  // "coordinator" and "token-file", from wherever they come.
+  Result<Config> settings() const;
   Format format() const;
   // A coordinator that was started just now is waited for, up to ten seconds.
   Result<std::unique_ptr<AdminClient>> open() const;

@@ -1,9 +1,7 @@
 #include "cli/coordinator_command.hpp"
 
-#include "cli/args.hpp"
-#include "cli/server_flags.hpp"
+#include "cli/server_command.hpp"
 #include "coordinator/coordinator.hpp"
-#include "core/log.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -24,7 +22,7 @@ constexpr ServerFlag kFlags[] = {
     {"grace-ms", "N", "Milliseconds that a silent node is waited for beyond its lease (default 2000)"},
 };
 
-constexpr char kFooter[] =
+constexpr char kExample[] =
     "Example\n"
     "  sluice coordinator --data-dir /var/lib/sluice/c\n"
     "      then agents and client commands with --token-file /var/lib/sluice/c/admin.token\n";
@@ -54,24 +52,20 @@ Result<coordinator::CoordinatorOptions> options_of(const Config& config) {
   return options;
 }
 
+Result<Server> prepare(const Config& config) {
+  SLUICE_ASSIGN(const coordinator::CoordinatorOptions options, options_of(config));
+  return Server{options.data_dir, [options]() -> Result<std::function<void()>> {
+                  SLUICE_ASSIGN(std::shared_ptr<coordinator::Coordinator> coordinator,
+                                coordinator::Coordinator::start(options));
+                  return std::function([coordinator]() mutable { coordinator.reset(); });
+                }};
+}
+
 }  // namespace
 
 int run_coordinator(int argc, char** argv) {
-  ServerSettings settings =
-      read_server_flags({"coordinator", "Runs a coordinator: projects, agents, the API.", kFooter, kFlags}, argc, argv);
-  if (!settings.config) return settings.exit_status;
-  const Config& config = *settings.config;
-  auto options = options_of(config);
-  if (!options.ok()) return fail(options.error());
-  const std::string log_file = config.text("log-file", options->data_dir + "/coordinator.log");
-  if (Status ready = become_server(options->data_dir, log_file); !ready.ok()) return fail(ready.error());
-  auto started = coordinator::Coordinator::start(*options);
-  if (!started.ok()) {
-    log::error("coordinator", "cannot start", {{"cause", started.error()}});
-    return fail(started.error());
-  }
-  wait_for_end();
-  return kExitDone;
+  return run_server({"coordinator", "Runs a coordinator: projects, agents, the API.", kExample, kFlags}, argc, argv,
+                    prepare);
 }
 
 }  // namespace sluice::cli

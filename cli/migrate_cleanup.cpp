@@ -63,7 +63,7 @@ int clean_up(MigrateOptions& o) {
   Status status = clean(o, directory);
   if (!status.ok() && status.error().code() == ErrorCode::NOT_FOUND)
     status = Error(ErrorCode::INVALID_ARGUMENT, "the directory holds no project of sluice", o.work_dir);
-  return status.ok() ? kExitDone : fail(status.error());
+  return status.ok() ? kExitDone : fail("sluice migrate", status.error());
 }
 
 }  // namespace sluice::cli

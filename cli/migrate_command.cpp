@@ -60,10 +60,7 @@ int conclude(const admin::v1::Project& project, const Outcome& outcome, const st
 }
 
 int stopped_early(const MigrateOptions& o, const Error& error, const std::string& report_path) {
-  if (error.code() == ErrorCode::INVALID_ARGUMENT) {
-    std::cerr << "sluice migrate: " << error.cause() << "\n";
-    return kExitUsage;
-  }
+  if (error.code() == ErrorCode::INVALID_ARGUMENT) return fail("sluice migrate", error);
   Outcome outcome{"FAILED", kExitError};
   outcome.source = o.source.display();
   outcome.target = o.target.display();

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "cli/error_text.hpp"
 #include "cli/migrate_report.hpp"
 #include "core/clock.hpp"
 
@@ -87,6 +88,19 @@ std::string fit(const std::string& line, size_t width) {
   return line.substr(0, at);
 }
 
+// In lines of at most `width` characters, broken at spaces where there are some.
+std::string wrap(std::string line, size_t width) {
+  std::string text;
+  for (std::string piece; (piece = fit(line, width)).size() < line.size();) {
+    const size_t space = line[piece.size()] == ' ' ? piece.size() : piece.rfind(' ');
+    if (space != std::string::npos && space > width / 2) piece.resize(space);
+    text += piece + "\n";
+    line.erase(0, line.find_first_not_of(' ', piece.size()));
+    if (!line.empty()) line.insert(0, "  ");
+  }
+  return text + line + "\n";
+}
+
 }  // namespace
 
 MigrateDisplay::MigrateDisplay(ProgressStyle style, std::string source, std::string target)
@@ -127,7 +141,8 @@ std::string MigrateDisplay::table_lines(const admin::v1::Project& project, doubl
   return text;
 }
 
-std::string MigrateDisplay::bar_block(const admin::v1::Project& project, Waits& waits, double now, size_t width) {
+std::string MigrateDisplay::bar_block(const admin::v1::Project& project, Waits& waits, double now, TerminalSize size) {
+  const size_t width = size.columns;
   std::string text = fmt::format("sluice migrate  {} → {}\n", source_, target_);
   text += step_lines(project, width);
   const auto& totals = project.totals();
@@ -148,21 +163,24 @@ std::string MigrateDisplay::bar_block(const admin::v1::Project& project, Waits& 
                     incremental.conflicts_total() ? fmt::format(", {} conflicts", incremental.conflicts_total()) : "");
   }
   if (!project.verification().empty()) text += "verification: " + project.verification() + "\n";
-  for (const auto& error : project.errors()) text += "! " + error_text(error) + "\n";
-  for (const Wait& wait : waits.lasting()) text += "… " + wait_text(wait) + "\n";
+  for (const auto& error : project.errors()) text += wrap("! " + error_text(error), width);
+  for (const Wait& wait : waits.lasting()) text += wrap("… " + wait_text(wait), width);
   std::string block;
-  for (size_t start = 0; start < text.size();) {
+  // A block that is higher than the terminal could not be drawn over.
+  for (size_t start = 0, line = 0; start < text.size() && line + 1 < size.rows; ++line) {
     const size_t end = text.find('\n', start);
-    block += fit(text.substr(start, end - start), width) + "\033[K\n";
+    block += fit(text.substr(start, end - start), size.columns) + "\033[K\n";
     start = end + 1;
   }
   return block;
 }
 
 void MigrateDisplay::show_bar(const admin::v1::Project& project, Waits& waits, double now) {
-  winsize size{};
-  const size_t width = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 100;
-  std::string block = bar_block(project, waits, now, width);
+  winsize window{};
+  const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0;
+  const TerminalSize size{known && window.ws_col > 20 ? window.ws_col : size_t{100},
+                          known && window.ws_row > 1 ? window.ws_row : size_t{25}};
+  std::string block = bar_block(project, waits, now, size);
   const auto lines = static_cast<size_t>(std::count(block.begin(), block.end(), '\n'));
   if (lines_drawn_ > 0) block.insert(0, fmt::format("\033[{}A", lines_drawn_));
   if (lines < lines_drawn_) block += "\033[J";
@@ -221,6 +239,11 @@ void MigrateDisplay::show_json(const admin::v1::Project& project, Waits& waits) 
     put_json(std::move(line));
   };
   const std::string running = project.extra_info().running_step();
+  const auto in_step = [&](const Json& object) {
+    Json line = {{"step", running}};
+    line.update(object);
+    return line;
+  };
   for (const auto& step : project.steps())
     print("step " + step.name(), {{"step", step.name()}, {"status", step.status()}});
   for (const auto& check : project.checks())
@@ -229,30 +252,9 @@ void MigrateDisplay::show_json(const admin::v1::Project& project, Waits& waits) 
                                     {"level", check.level()},
                                     {"cause", check.cause()},
                                     {"cure", check.cure()}});
-  for (const auto& table : project.tables())
-    print("table " + table.source(), {{"step", running},
-                                      {"source", table.source()},
-                                      {"target", table.target()},
-                                      {"rows", table.rows()},
-                                      {"bytes", table.bytes()},
-                                      {"seconds", table.seconds()},
-                                      {"verify", table.verify()},
-                                      {"differences", table.differences()}});
-  const auto& incremental = project.incremental();
-  print("incremental", {{"step", running},
-                        {"start", incremental.start()},
-                        {"end", incremental.end()},
-                        {"transactions", incremental.transactions()},
-                        {"rows", incremental.rows()},
-                        {"ddl", incremental.ddl()},
-                        {"lag_ms", incremental.lag_ms()},
-                        {"conflicts", incremental.conflicts_total()},
-                        {"conflicts_skipped", incremental.conflicts_skipped()}});
-  const auto error_object = [&](const cluster::v1::Error& error) {
-    return Json{{"step", running},          {"code", error.code()},
-                {"object", error.object()}, {"position", error.position()},
-                {"cause", error.cause()},   {"action", error.action()}};
-  };
+  for (const auto& table : project.tables()) print("table " + table.source(), in_step(table_json(table)));
+  print("incremental", in_step(incremental_json(project.incremental())));
+  const auto error_object = [&](const cluster::v1::Error& error) { return in_step(error_json(error)); };
   for (const auto& error : project.errors()) print("error " + error.code() + error.cause(), error_object(error));
   waits.tell(
       [&](const Wait& wait) {

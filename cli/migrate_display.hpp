@@ -29,8 +29,11 @@ class MigrateDisplay {
   struct Rate {
     double rows_per_second = 0, bytes_per_second = 0;
   };
+  struct TerminalSize {
+    size_t columns, rows;
+  };
   Rate measure(const std::string& key, uint64_t rows, uint64_t bytes, double now);
-  std::string bar_block(const admin::v1::Project& project, Waits& waits, double now, size_t width);
+  std::string bar_block(const admin::v1::Project& project, Waits& waits, double now, TerminalSize size);
   std::string table_lines(const admin::v1::Project& project, double now);
   void show_bar(const admin::v1::Project& project, Waits& waits, double now);
   void show_plain(const admin::v1::Project& project, Waits& waits, double now);

@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <iostream>
 #include <sstream>
 
 #include "agents/components/precheck/precheck.hpp"
@@ -35,6 +34,8 @@ Examples
       goes on after an interruption, an error or a crash, with the options of the start. What is moved and by which
       steps cannot change; --speed, --memory, --throttle-rps, --skip-check, --allow-not-empty, --truncate-target,
       --on-conflict and --on-ddl can be given anew
+  sluice migrate … --resume --decide 0-1-42#0=skip
+      goes on after DDL or a conflict stopped it there; the end of the run that stopped prints this command
 
 Exit status: 0 done (and verified equal, where asked), 2 usage, 3 differences or unsettled rows, 4 stopped by an error,
 130 interrupted before the end.
@@ -53,63 +54,78 @@ std::string footer() {
 }
 
 struct RawOptions {
-  std::string source, target, steps = "schema,full,incr,verify", progress = "auto", memory = "512M";
+  std::string source, target, steps = "schema,full,incr,verify", progress = "auto", memory = "512M", decide, statement;
   bool once = false;
 };
 
 Error usage(std::string cause) { return Error(ErrorCode::INVALID_ARGUMENT, std::move(cause)); }
 
 void declare_scope(CLI::App& app, MigrateOptions& o, RawOptions& raw) {
-  app.add_option("SOURCE", raw.source, "the database to move")->required()->type_name("URL");
-  app.add_option("TARGET", raw.target, "the database to fill")->required()->type_name("URL");
-  app.add_option("--include", o.includes, "tables to move: database.table with * and ? (repeatable)")
+  app.add_option("SOURCE", raw.source, "The database to move")->required()->type_name("URL");
+  app.add_option("TARGET", raw.target, "The database to fill")->required()->type_name("URL");
+  app.add_option("--include", o.includes, "Tables to move: database.table with * and ?; may be repeated")
       ->allow_extra_args(false)
       ->type_name("PATTERN");
-  app.add_option("--exclude", o.excludes, "tables to leave out; wins over --include (repeatable)")
+  app.add_option("--exclude", o.excludes, "Tables to leave out; wins over --include; may be repeated")
       ->allow_extra_args(false)
       ->type_name("PATTERN");
-  app.add_option("--rename", o.renames, "a.t=b.u a table, a.*=b.* a database (repeatable)")
+  app.add_option("--rename", o.renames, "a.t=b.u a table, a.*=b.* a database; may be repeated")
       ->allow_extra_args(false)
       ->type_name("FROM=TO");
-  app.add_option("--steps", raw.steps, "what to do, of: schema, full, incr, verify")
+  app.add_option("--steps", raw.steps, "What to do, of: schema, full, incr, verify")
       ->capture_default_str()
       ->type_name("LIST");
 }
 
 void declare_course(CLI::App& app, MigrateOptions& o, RawOptions& raw) {
-  auto* once = app.add_flag("--once", raw.once, "end when the target equals the source (default)");
-  app.add_flag("--follow", o.follow, "go on following after the verification until Ctrl-C")->excludes(once);
-  auto* resume = app.add_flag("--resume", o.resume, "continue the project in the work directory");
-  auto* dry = app.add_flag("--dry-run", o.dry_run, "only run the named checks, change nothing")->excludes(resume);
+  auto* once = app.add_flag("--once", raw.once, "End when the target equals the source (default)");
+  app.add_flag("--follow", o.follow, "Go on following after the verification until Ctrl-C")->excludes(once);
+  auto* resume = app.add_flag("--resume", o.resume, "Continue the project in the work directory");
+  auto* dry = app.add_flag("--dry-run", o.dry_run, "Only run the named checks, change nothing")->excludes(resume);
   app.add_flag("--cleanup", o.cleanup,
-               "remove what the project of this work directory left: its rows in the meta database on TARGET, that "
+               "Remove what the project of this work directory left: its rows in the meta database on TARGET, that "
                "database too when nothing else is in it, and the work directory. What was moved stays")
       ->excludes(resume)
       ->excludes(dry);
-  app.add_option("--progress", raw.progress, "auto, bar, plain, json or none")
+  auto* decide =
+      app.add_option("--decide", raw.decide,
+                     "With --resume: what is done about what stopped the project at POSITION, as the error names it. "
+                     "A DDL statement: retry, skip, done, replace; a conflict: overwrite, skip")
+          ->needs(resume)
+          ->type_name("POSITION=WORD");
+  app.add_option("--statement", raw.statement, "replace: what is run on the target instead")
+      ->needs(decide)
+      ->type_name("SQL");
+  app.add_option("--progress", raw.progress, "Display: auto, bar, plain, json or none")
       ->capture_default_str()
       ->type_name("STYLE");
-  app.add_option("--report", o.report, "write the report to this file (JSON)")->type_name("FILE");
-  app.add_option("--work-dir", o.work_dir, "where the project's state is kept")
+  app.add_option("--report", o.report, "Write the report to this file (JSON)")->type_name("FILE");
+  app.add_option("--work-dir", o.work_dir, "Where the project's state is kept")
       ->capture_default_str()
       ->type_name("DIR");
 }
 
 void declare_manner(CLI::App& app, MigrateOptions& o, RawOptions& raw) {
-  app.add_option("--speed", o.speed, "steady, normal or fast")->capture_default_str()->type_name("SPEED");
-  app.add_option("--memory", raw.memory, "memory of each component process, with K, M or G: 16M to 4096G")
+  app.add_option("--speed", o.speed, "How hard to work: steady, normal or fast")
+      ->capture_default_str()
+      ->type_name("SPEED");
+  app.add_option("--memory", raw.memory, "Memory of each component process, with K, M or G: 16M to 4096G")
       ->capture_default_str()
       ->type_name("SIZE");
-  app.add_option("--throttle-rps", o.throttle_rps, "rows per second at most; 0: no limit")
+  app.add_option("--throttle-rps", o.throttle_rps, "Rows per second at most; 0: no limit")
       ->capture_default_str()
       ->type_name("N");
-  auto* allow = app.add_flag("--allow-not-empty", o.allow_not_empty, "target tables may exist and have rows");
-  app.add_flag("--truncate-target", o.truncate_target, "drop existing target tables first")->excludes(allow);
-  app.add_option("--skip-check", o.skip_checks, "leave out one of the checks below (repeatable)")
+  auto* allow = app.add_flag("--allow-not-empty", o.allow_not_empty, "Target tables may exist and have rows");
+  app.add_flag("--truncate-target", o.truncate_target, "Drop existing target tables first")->excludes(allow);
+  app.add_option("--skip-check", o.skip_checks, "Leave out one of the checks below; may be repeated")
       ->allow_extra_args(false)
       ->type_name("NAME");
-  app.add_option("--on-conflict", o.on_conflict, "stop, overwrite or skip")->capture_default_str()->type_name("POLICY");
-  app.add_option("--on-ddl", o.on_ddl, "apply, stop or skip")->capture_default_str()->type_name("POLICY");
+  app.add_option("--on-conflict", o.on_conflict, "At a row that is not as the log expects it: stop, overwrite or skip")
+      ->capture_default_str()
+      ->type_name("POLICY");
+  app.add_option("--on-ddl", o.on_ddl, "At DDL in the log: apply, stop or skip")
+      ->capture_default_str()
+      ->type_name("POLICY");
   app.add_option("--meta-database", o.meta_database, "Sluice's own database on the target")
       ->capture_default_str()
       ->type_name("NAME");
@@ -177,6 +193,9 @@ Status complete(MigrateOptions& o, const RawOptions& raw) {
   if (o.memory_bytes > kMostMemory) return usage("--memory is more than 4096G");
   if (o.throttle_rps > INT32_MAX) return usage("--throttle-rps is more than " + std::to_string(INT32_MAX));
   SLUICE_TRY(check_skips(o.skip_checks));
+  if (!raw.decide.empty()) {
+    SLUICE_ASSIGN(o.decision, parse_decision(raw.decide, raw.statement));
+  }
   const std::string& from = o.source.database;
   const std::string& to = o.target.database;
   if (from.empty() && !to.empty()) return usage("TARGET names a database but SOURCE does not");
@@ -263,10 +282,8 @@ ParsedMigrate parse_migrate(int argc, char** argv) {
   if (auto end = parse_arguments(app, argc, argv)) return {std::nullopt, *end};
   for (const CLI::Option* option : app.get_options())
     if (option->count() > 0) options.given.insert(option->get_single_name());
-  if (Status status = complete(options, raw); !status.ok()) {
-    std::cerr << "sluice migrate: " << status.error().cause() << "\nsluice migrate --help tells more\n";
-    return {std::nullopt, kExitUsage};
-  }
+  if (Status status = complete(options, raw); !status.ok())
+    return {std::nullopt, fail("sluice migrate", status.error())};
   return {std::move(options), kExitDone};
 }
 

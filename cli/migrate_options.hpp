@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/decision.hpp"
 #include "core/endpoint.hpp"
 #include "core/result.hpp"
 #include "core/table_mapping.hpp"
@@ -35,7 +36,8 @@ struct MigrateOptions : ProjectOptions {
   Endpoint source, target;
   bool follow = false, resume = false, dry_run = false, cleanup = false;
   ProgressStyle progress = ProgressStyle::kAuto;
-  std::string report;  // path; empty: none
+  std::optional<Decision> decision;  // on what stopped the project, before it is resumed
+  std::string report;                // path; empty: none
   std::string work_dir = "sluice-work";
   std::set<std::string> given;  // names of the options on the command line, without dashes
 };

@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/args.hpp"
+#include "cli/decision.hpp"
+#include "cli/error_text.hpp"
 #include "core/clock.hpp"
 #include "core/file.hpp"
 #include "core/net/convert.hpp"
@@ -15,24 +17,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json error_json(const cluster::v1::Error& error) {
-  return {{"code", error.code()},
-          {"object", error.object()},
-          {"position", error.position()},
-          {"cause", error.cause()},
-          {"action", error.action()}};
-}
-
 Json tables_json(const admin::v1::Project& project) {
   Json tables = Json::array();
-  for (const auto& table : project.tables())
-    tables.push_back({{"source", table.source()},
-                      {"target", table.target()},
-                      {"rows", table.rows()},
-                      {"bytes", table.bytes()},
-                      {"seconds", table.seconds()},
-                      {"verify", table.verify().empty() ? "SKIPPED" : table.verify()},
-                      {"differences", table.differences()}});
+  for (const auto& table : project.tables()) {
+    tables.push_back(table_json(table));
+    if (table.verify().empty()) tables.back()["verify"] = "SKIPPED";
+  }
   return tables;
 }
 
@@ -47,17 +37,6 @@ Json checks_json(const admin::v1::Project& project) {
   return checks;
 }
 
-Json incremental_json(const admin::v1::Incremental& incremental) {
-  return {{"start", incremental.start()},
-          {"end", incremental.end()},
-          {"transactions", incremental.transactions()},
-          {"rows", incremental.rows()},
-          {"ddl", incremental.ddl()},
-          {"lag_ms", incremental.lag_ms()},
-          {"conflicts", incremental.conflicts_total()},
-          {"conflicts_skipped", incremental.conflicts_skipped()}};
-}
-
 std::string headline(const admin::v1::Project& project, const Outcome& outcome) {
   if (outcome.status.empty()) return "no check failed; nothing was changed\n";
   if (project.precheck_only()) return outcome.status + ": nothing was changed\n";
@@ -67,6 +46,28 @@ std::string headline(const admin::v1::Project& project, const Outcome& outcome) 
   return fmt::format("{}: {} tables, {} rows ({:.1f} MiB) copied, {} transactions with {} rows followed\n",
                      outcome.status, tables, rows, static_cast<double>(bytes) / (1 << 20),
                      project.incremental().transactions(), project.incremental().rows());
+}
+
+std::vector<Error> all_errors(const admin::v1::Project& project, const Outcome& outcome) {
+  std::vector<Error> errors;
+  for (const auto& error : project.errors()) errors.push_back(net::from_proto(error));
+  errors.insert(errors.end(), outcome.errors.begin(), outcome.errors.end());
+  return errors;
+}
+
+// How to go on where somebody has to decide, ready to be typed.
+std::string decide_lines(const std::vector<Error>& errors) {
+  std::string text;
+  for (const Error& error : errors) {
+    const auto words = decision_words(error);
+    if (words.empty()) continue;
+    text += fmt::format("  or decide:  the same command and --resume --decide {}={}", error.position(), words.front());
+    for (size_t index = 1; index < words.size(); ++index)
+      text += fmt::format("{}{}{}", index == 1 ? "  (or " : ", ", words[index],
+                          words[index] == "replace" ? " with --statement SQL" : "");
+    text += words.size() > 1 ? ")\n" : "\n";
+  }
+  return text;
 }
 
 }  // namespace
@@ -99,6 +100,27 @@ std::vector<std::string> warnings_of(const admin::v1::Project& project) {
   return warnings;
 }
 
+Json table_json(const admin::v1::TableState& table) {
+  return {{"source", table.source()},
+          {"target", table.target()},
+          {"rows", table.rows()},
+          {"bytes", table.bytes()},
+          {"seconds", table.seconds()},
+          {"verify", table.verify()},
+          {"differences", table.differences()}};
+}
+
+Json incremental_json(const admin::v1::Incremental& incremental) {
+  return {{"start", incremental.start()},
+          {"end", incremental.end()},
+          {"transactions", incremental.transactions()},
+          {"rows", incremental.rows()},
+          {"ddl", incremental.ddl()},
+          {"lag_ms", incremental.lag_ms()},
+          {"conflicts", incremental.conflicts_total()},
+          {"conflicts_skipped", incremental.conflicts_skipped()}};
+}
+
 std::string report_json(const admin::v1::Project& project, const Outcome& outcome) {
   Json errors = Json::array();
   for (const auto& error : project.errors()) errors.push_back(error_json(error));
@@ -126,15 +148,10 @@ std::string report_text(const admin::v1::Project& project, const Outcome& outcom
   if (outcome.exit_status == kExitDifferent && !project.difference_file().empty())
     text += fmt::format("  differences: {}\n  correction:  {}\n", project.difference_file(), project.correction_file());
   for (const auto& warning : warnings_of(project)) text += "  warning: " + warning + "\n";
-  const auto add_error = [&text](const cluster::v1::Error& error) {
-    text +=
-        fmt::format("  error {}{}{}{}{}: {}\n    {}\n", error.code(), error.object().empty() ? "" : " ", error.object(),
-                    error.position().empty() ? "" : " at ", error.position(), error.cause(), error.action());
-  };
-  for (const auto& error : project.errors()) add_error(error);
-  for (const Error& error : outcome.errors) add_error(net::to_proto(error));
+  const auto errors = all_errors(project, outcome);
+  for (const Error& error : errors) text += "  error " + error_text(error, "\n    ") + "\n";
   if (!project.precheck_only() && (outcome.status == "FAILED" || outcome.status == "INTERRUPTED"))
-    text += "  go on with: the same command and --resume\n";
+    text += "  go on with: the same command and --resume\n" + decide_lines(errors);
   return text;
 }
 

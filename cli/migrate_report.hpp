@@ -1,6 +1,7 @@
 // The report of `sluice migrate` (docs/design.md section 7), made from what the coordinator says of the project.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -10,8 +11,8 @@
 namespace sluice::cli {
 
 struct Outcome {
-  std::string
-      status;  // VERIFIED, COPIED, DIFFERENT, UNSETTLED, FAILED, INTERRUPTED; empty: a dry run without a failure
+  // VERIFIED, COPIED, DIFFERENT, UNSETTLED, FAILED, INTERRUPTED; empty: a dry run without a failure
+  std::string status;
   int exit_status = 0;
   std::string source, target;     // URLs without passwords
   std::string started, finished;  // UTC, ISO 8601
@@ -23,6 +24,11 @@ Outcome judge(const admin::v1::Project& project, bool interrupted);
 
 // The project's warnings, and what its numbers warn of.
 std::vector<std::string> warnings_of(const admin::v1::Project& project);
+
+// What report and `--progress json` say of one table, and of following the log. A table that is not verified (yet) has
+// an empty "verify".
+nlohmann::ordered_json table_json(const admin::v1::TableState& table);
+nlohmann::ordered_json incremental_json(const admin::v1::Incremental& incremental);
 
 std::string report_json(const admin::v1::Project& project, const Outcome& outcome);
 // A few lines for people.

@@ -63,6 +63,7 @@ Status Migration::start() {
     SLUICE_TRY(retried([&] { return create_project(); }));
     SLUICE_TRY(write_work_project(".", work_));
   }
+  SLUICE_TRY(retried([&] { return decide(); }));
   return retried([&] { return begin(); });
 }
 
@@ -115,6 +116,10 @@ Status Migration::create_project() {
   }
   SLUICE_ASSIGN(work_.id, client_->create_project(project_request(options_)));
   return {};
+}
+
+Status Migration::decide() {
+  return options_.decision ? client_->decide(decide_request(work_.id, *options_.decision)) : Status();
 }
 
 Status Migration::begin() {

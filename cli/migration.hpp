@@ -31,6 +31,7 @@ class Migration {
   Status retried(const std::function<Status()>& call);
   Status create_data_sources();
   Status create_project();
+  Status decide();
   Status begin();
   Status bring_to_rest();
   Outcome follow();

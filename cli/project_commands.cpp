@@ -9,6 +9,9 @@
 #include "cli/args.hpp"
 #include "cli/client_commands.hpp"
 #include "cli/client_connection.hpp"
+#include "cli/command_line.hpp"
+#include "cli/decision.hpp"
+#include "cli/error_text.hpp"
 #include "cli/migrate_options.hpp"
 #include "cli/waits.hpp"
 #include "core/clock.hpp"
@@ -35,6 +38,11 @@ constexpr char kProjectExample[] = R"(FILE is the body of CreateProject as YAML,
   enableFullVerify: true
   runMode: FOLLOW                # until `sluice project finish`; ONCE: end when both are equal
 )";
+
+constexpr char kDecideExample[] =
+    "A DDL statement (its position ends in #n): skip it; retry it; done: it has been applied; replace it by\n"
+    "--statement. A transaction with conflicts: overwrite the rows, or skip its conflicts.\n\n"
+    "Example\n  sluice project decide shop skip --position '0-1-42#0' && sluice project resume shop\n";
 
 Table project_table(const google::protobuf::RepeatedPtrField<Project>& projects) {
   Table table{{"ID", "NAME", "STATUS", "STEP", "PROGRESS", "LAG", "SOURCE", "TARGET", "CREATED"}};
@@ -113,10 +121,7 @@ void describe_table(const Project& project) {
     std::printf("\n%s", table_text(table).c_str());
   }
   for (const auto& warning : project.warnings()) std::printf("\nwarning: %s\n", warning.c_str());
-  for (const auto& error : project.errors()) {
-    const Error e = net::from_proto(error);
-    std::printf("\nerror: %s\n       %s\n", e.to_string().c_str(), std::string(e.action()).c_str());
-  }
+  for (const auto& error : project.errors()) std::printf("\nerror: %s\n", error_text(error, "\n       ").c_str());
 }
 
 Status list_projects(AdminClient& client, const std::vector<std::string>& statuses, Format format) {
@@ -188,7 +193,7 @@ struct ProjectArguments {
   std::string run_mode, on_conflict, on_ddl, speed;
   std::vector<std::string> skip_checks;
   bool again = false;
-  std::string position, decision, statement;
+  Decision decision;
 };
 
 std::string upper(std::string text) {
@@ -267,14 +272,8 @@ Status act_on_project(AdminClient& client, const std::string& verb, const Projec
 }
 
 Status decide(AdminClient& client, const ProjectArguments& given) {
-  if ((given.decision == "replace") == given.statement.empty())
-    return Error(ErrorCode::INVALID_ARGUMENT, "--statement belongs to replace, and replace needs it");
-  admin::v1::DecideRequest request;
-  request.set_id(given.id);
-  request.mutable_decision()->set_position(given.position);
-  request.mutable_decision()->set_decision(upper(given.decision));
-  request.mutable_decision()->set_statement(given.statement);
-  return client.decide(request);
+  SLUICE_TRY(check_decision(given.decision));
+  return client.decide(decide_request(given.id, given.decision));
 }
 
 // The subcommands of `sluice project`, in groups.
@@ -290,24 +289,26 @@ class ProjectCommand {
   }
 
  private:
-  CLI::App* command(const char* verb, const char* help) {
+  CLI::App* command(const char* verb, const char* help, const char* example = "") {
     auto* command = app_.add_subcommand(verb, help);
-    connection_.declare(*command);
+    connection_.declare(*command, example);
     return command;
   }
-  CLI::App* named(const char* verb, const char* help) {
-    auto* named = command(verb, help);
+  CLI::App* named(const char* verb, const char* help, const char* example = "") {
+    auto* named = command(verb, help, example);
     named->add_option("PROJECT", given_.id, "Name or id")->required()->type_name("");
     return named;
   }
 
   void declare_new() {
-    create_ = command("create", "Create a project from a file");
+    create_ = command("create", "Create a project from a file", kProjectExample);
     create_->add_option("-f,--file", given_.file, "YAML; data sources by name or id")->required()->type_name("FILE");
     create_->add_flag("--start", given_.start, "Start it at once");
-    create_->footer(kProjectExample);
     list_ = command("list", "All projects");
-    list_->add_option("--status", given_.statuses, "Only these: INIT, RUNNING, SUSPEND, FAILED, FINISHED, RELEASED")
+    list_
+        ->add_option("--status", given_.statuses,
+                     "Only these: INIT, RUNNING, SUSPEND, FAILED, FINISHED, RELEASED; may be repeated")
+        ->allow_extra_args(false)
         ->type_name("STATUS");
   }
 
@@ -319,10 +320,9 @@ class ProjectCommand {
   CLI::App* act(const char* verb, const char* help, const char* wait_help, uint32_t limit) {
     auto* act = named(verb, help);
     act->add_flag("--wait", given_.wait, wait_help);
-    act->add_option("--wait-limit", given_.wait_limit,
-                    "Give up waiting after so many seconds (default " + std::to_string(limit) + ")")
-        ->check(CLI::Range(1u, 31'536'000u))
-        ->type_name("SECONDS");
+    auto* patience = act->add_option("--wait-limit", given_.wait_limit,
+                                     "Give up waiting after so many seconds (default " + std::to_string(limit) + ")");
+    take_number(*patience->type_name("SECONDS"), 1, 31'536'000);
     acts_.push_back(act);
     return act;
   }
@@ -342,38 +342,36 @@ class ProjectCommand {
     resume->add_flag("--again", given_.again, "A finished project catches up and verifies again");
     const auto option = [&](const char* name, std::string& value, const char* help, std::vector<std::string> allowed) {
       auto* added = resume->add_option(name, value, help)->type_name("VALUE");
-      if (!allowed.empty()) added->check(CLI::IsMember(std::move(allowed)));
+      if (!allowed.empty()) take_words(*added, std::move(allowed));
     };
     option("--run-mode", given_.run_mode, "From now on: ONCE or FOLLOW", {"ONCE", "FOLLOW"});
     option("--on-conflict", given_.on_conflict, "From now on: stop, overwrite or skip", {"stop", "overwrite", "skip"});
     option("--on-ddl", given_.on_ddl, "From now on: apply, stop or skip", {"apply", "stop", "skip"});
     option("--speed", given_.speed, "From now on: steady, normal or fast", {"steady", "normal", "fast"});
     option("--memory", given_.memory, "From now on: memory of each component process, with K, M or G", {});
-    resume->add_option("--throttle-rps", given_.throttle_rps, "From now on: rows per second at most; 0: no limit")
-        ->check(CLI::Range(0, INT32_MAX))
-        ->type_name("N");
+    auto* throttle =
+        resume->add_option("--throttle-rps", given_.throttle_rps, "From now on: rows per second at most; 0: no limit");
+    take_number(*throttle->type_name("N"), 0, INT32_MAX);
     auto* allow =
         resume->add_flag("--allow-not-empty", given_.allow_not_empty, "Target tables may exist and have rows");
     resume->add_flag("--truncate-target", given_.truncate_target, "Existing target tables are dropped first")
         ->excludes(allow);
-    resume->add_option("--skip-check", given_.skip_checks, "These checks are left out, instead of those before")
+    resume
+        ->add_option("--skip-check", given_.skip_checks,
+                     "A check that is left out, instead of those before; may be repeated")
         ->allow_extra_args(false)
         ->type_name("NAME");
   }
 
   void declare_decide() {
-    decide_ = named("decide", "Say what is to be done about what stopped it; then resume it");
-    decide_->add_option("DECISION", given_.decision, "skip, retry, done, replace, overwrite")
+    decide_ = named("decide", "Say what is to be done about what stopped it; then resume it", kDecideExample);
+    auto* word = decide_->add_option("DECISION", given_.decision.word, "skip, retry, done, replace or overwrite");
+    take_words(*word->required()->type_name(""), {"skip", "retry", "done", "replace", "overwrite"});
+    decide_->add_option("--position", given_.decision.position, "Where, as the error names it")
         ->required()
-        ->check(CLI::IsMember({"skip", "retry", "done", "replace", "overwrite"}))
-        ->type_name("");
-    decide_->add_option("--position", given_.position, "Where, as the error names it")->required()->type_name("POS");
-    decide_->add_option("--statement", given_.statement, "replace: what is run on the target instead")
+        ->type_name("POS");
+    decide_->add_option("--statement", given_.decision.statement, "replace: what is run on the target instead")
         ->type_name("SQL");
-    decide_->footer(
-        "A DDL statement (its position ends in #n): skip it; retry it; done: it has been applied; replace it by\n"
-        "--statement. A transaction with conflicts: overwrite the rows, or skip its conflicts.\n\n"
-        "Example\n  sluice project decide shop skip --position '0-1-42#0' && sluice project resume shop");
   }
 
   Status work(AdminClient& client) {

@@ -1,6 +1,6 @@
 #include "cli/waits.hpp"
 
-#include <fmt/format.h>
+#include "cli/error_text.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -50,11 +50,6 @@ void Waits::tell(const Tell& began, const Tell& ended) {
     if (cured_.contains(told.first)) ended(told.second);  // else it failed, or was stopped
     return true;
   });
-}
-
-std::string error_text(const cluster::v1::Error& error) {
-  return fmt::format("{}{}{}: {} — {}", error.code(), error.object().empty() ? "" : " ", error.object(), error.cause(),
-                     error.action());
 }
 
 std::string wait_text(const Wait& wait) { return wait.kind + " waits: " + error_text(wait.error); }

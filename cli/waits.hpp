@@ -34,8 +34,6 @@ class Waits {
   std::set<std::string> cured_;
 };
 
-// "incr_sync waits: CODE object: cause — what to do"
-std::string wait_text(const Wait& wait);
-std::string error_text(const cluster::v1::Error& error);
+std::string wait_text(const Wait& wait);  // "incr_sync waits: " and the error
 
 }  // namespace sluice::cli

@@ -19,7 +19,8 @@ def page():
         "|---|---|---|---|",
     ]
     for code, retryable, message, action in ENTRY.findall((ROOT / "core/errors.def").read_text()):
-        lines.append(f"| `{code}` | {message} | {'yes' if retryable == 'true' else 'no'} | {action} |")
+        cells = [f"`{code}`", message, "yes" if retryable == "true" else "no", action]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,7 @@
 #include <fstream>
 
 #include "cli/log_command.hpp"
+#include "cli/record_printer.hpp"
 #include "store/serve/log_service.hpp"
 #include "tests/store/log_fixture.hpp"
 

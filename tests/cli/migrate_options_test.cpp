@@ -82,6 +82,13 @@ TEST(MigrateOptions, UsageErrorsEndWithTwo) {
       {"mysql://a@s", "mysql://b@t", "--skip-check", "NOSUCH"},
       {"mysql://a@s", "mysql://b@t", "--dry-run", "--resume"},
       {"mysql://a@s", "mysql://b@t", "--cleanup", "--resume"},
+      {"mysql://a@s", "mysql://b@t", "--decide", "0-1-9#0=skip"},
+      {"mysql://a@s", "mysql://b@t", "--resume", "--decide", "skip"},
+      {"mysql://a@s", "mysql://b@t", "--resume", "--decide", "0-1-9#0=overwrite"},
+      {"mysql://a@s", "mysql://b@t", "--resume", "--decide", "0-1-9=retry"},
+      {"mysql://a@s", "mysql://b@t", "--resume", "--decide", "0-1-9#0=replace"},
+      {"mysql://a@s", "mysql://b@t", "--resume", "--decide", "0-1-9#0=skip", "--statement", "SELECT 1"},
+      {"mysql://a@s", "mysql://b@t", "--resume", "--statement", "SELECT 1"},
   };
   for (const auto& words : bad) {
     auto parsed = Arguments(words).parse();
@@ -174,6 +181,20 @@ TEST(MigrateOptions, ResumeRefusesWhatCannotChangeByName) {
   auto parsed = Arguments({"mysql://a@s", "mysql://b@t", "--resume", "--follow"}).parse();
   ASSERT_TRUE(parsed.options);
   EXPECT_FALSE(adopt_project(copy, *parsed.options).ok()) << "it does not follow";
+}
+
+TEST(MigrateOptions, ResumeTakesADecision) {
+  auto parsed = Arguments({"mysql://a@s", "mysql://b@t", "--resume", "--decide", "0-1-9#0=replace", "--statement",
+                           "ALTER TABLE a.t ADD c int DEFAULT '='"})
+                    .parse();
+  ASSERT_TRUE(parsed.options);
+  ASSERT_TRUE(parsed.options->decision);
+  EXPECT_EQ(parsed.options->decision->position, "0-1-9#0");
+  EXPECT_EQ(parsed.options->decision->word, "replace");
+  EXPECT_EQ(parsed.options->decision->statement, "ALTER TABLE a.t ADD c int DEFAULT '='");
+  parsed = Arguments({"mysql://a@s", "mysql://b@t", "--resume", "--decide", "mysql-bin=1.000003:77=overwrite"}).parse();
+  ASSERT_TRUE(parsed.options);
+  EXPECT_EQ(parsed.options->decision->position, "mysql-bin=1.000003:77");
 }
 
 TEST(MigrateOptions, HelpNamesEveryCheckAndWhatUrlsTake) {

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 namespace sluice::cli {
 namespace {
 
@@ -92,12 +94,30 @@ TEST(MigrateReport, AFailureNamesCodeActionAndHowToGoOn) {
   error.set_code("DDL_STOPPED");
   error.set_position("0-1-9#0");
   error.set_cause("ALTER TABLE a.t ADD c int");
-  error.set_action("Apply or skip it, then resume.");
   const std::string text = report_text(project, judge(project, false));
-  EXPECT_THAT(text, HasSubstr("error DDL_STOPPED at 0-1-9#0: ALTER TABLE a.t ADD c int\n    Apply or skip it"));
-  EXPECT_THAT(text, HasSubstr("--resume"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("  error DDL_STOPPED at 0-1-9#0: " + std::string(error_info(ErrorCode::DDL_STOPPED).message) +
+                ": ALTER TABLE a.t ADD c int\n    " + std::string(error_info(ErrorCode::DDL_STOPPED).action) + "\n"));
+  EXPECT_THAT(text, HasSubstr("  go on with: the same command and --resume\n"
+                              "  or decide:  the same command and --resume --decide 0-1-9#0=retry  (or skip, done, "
+                              "replace with --statement SQL)\n"));
   EXPECT_THAT(report_text(finished("EQUAL"), {"VERIFIED", 0}), Not(HasSubstr("--resume")));
   EXPECT_THAT(report_json(project, judge(project, false)), HasSubstr("\"code\": \"DDL_STOPPED\""));
+  error.set_code("ACCESS_DENIED");
+  EXPECT_THAT(report_text(project, judge(project, false)), Not(HasSubstr("--decide")));
+}
+
+// A table that was not verified says so at the end, and has no verdict yet while the display shows it.
+TEST(MigrateReport, ATableIsShownAlikeEverywhere) {
+  admin::v1::Project project = finished("");
+  const auto json = nlohmann::json::parse(report_json(project, {"COPIED", 0}));
+  nlohmann::ordered_json shown = table_json(project.tables(0));
+  EXPECT_EQ(json["tables"][0]["verify"], "SKIPPED");
+  EXPECT_EQ(shown["verify"], "");
+  shown["verify"] = "SKIPPED";
+  EXPECT_EQ(json["tables"][0], shown);
+  EXPECT_EQ(json["incremental"], incremental_json(project.incremental()));
 }
 
 }  // namespace

@@ -73,7 +73,9 @@ TEST_F(Client, ErrorsNameWhatIsMeant) {
   EXPECT_EQ(second.wait(seconds(30)), 4);
   EXPECT_THAT(read_text_file(folder.file("second.out")), HasSubstr("--data-dir"));
 
-  EXPECT_EQ(run({"log", "/nonexistent"}), 4);
+  EXPECT_EQ(run({"log", "/nonexistent"}), 2);
+  EXPECT_THAT(output, HasSubstr("sluice log: /nonexistent: neither a folder nor"));
+  EXPECT_EQ(run({"log", folder.path()}), 4);
   EXPECT_THAT(output, HasSubstr("NOT_FOUND"));
   for (const char* command : {"coordinator", "agent"}) {
     EXPECT_EQ(run({command}), 2);
@@ -86,6 +88,30 @@ TEST_F(Client, ErrorsNameWhatIsMeant) {
   }
   EXPECT_EQ(client({"project", "decide", "p", "replace", "--position", "0-1-2#0"}), 2);
   EXPECT_THAT(output, HasSubstr("--statement"));
+  EXPECT_EQ(run({"project", "frob"}), 2);
+  EXPECT_THAT(output, HasSubstr("sluice project: unknown command 'frob': create, list,"));
+}
+
+// One shape for whoever mistypes: the command, the cause, where to read on. The code and its general advice add
+// nothing.
+TEST_F(Client, UsageErrorsHaveOneShape) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{"migrate", "mysql://a@h"}, "sluice migrate: TARGET is required\n"},
+      {{"migrate", "mysql://a@h", "mysql://b@h", "--speed", "x"}, "sluice migrate: --speed 'x' is none of "},
+      {{"coordinator"}, "sluice coordinator: --data-dir is missing "},
+      {{"agent", "--nosuch"}, "sluice agent: The following argument was not expected: --nosuch\n"},
+      {{"project", "create"}, "sluice project create: --file is required\n"},
+      {{"project", "describe", "p", "-o", "xml"}, "sluice project describe: --output: xml not in "},
+      {{"node", "list"}, "sluice node list: --token-file is missing "},
+      {{"log", "/nonexistent"}, "sluice log: /nonexistent: neither "},
+  };
+  for (const auto& [words, begin] : cases) {
+    EXPECT_EQ(run(words), 2) << begin;
+    EXPECT_EQ(output.rfind(begin, 0), 0U) << output;
+    const std::string command = begin.substr(0, begin.find(':'));
+    EXPECT_THAT(output, HasSubstr("\n" + command + " --help tells more\n"));
+    EXPECT_THAT(output, Not(HasSubstr("INVALID_ARGUMENT")));
+  }
 }
 
 // Nothing runs that could do the work: waiting for its end has an end, and says what it waits for.
@@ -108,12 +134,35 @@ TEST_F(Client, WaitingIsBoundedAndTellsWhatFor) {
   EXPECT_EQ(client({"project", "delete", "p", "--wait"}), 0) << output;
 }
 
+// Secrets lie in it, so nobody else may look into a folder that a server makes, however far it comes.
+TEST_F(Client, ADataDirectoryIsPrivateFromTheStart) {
+  EXPECT_EQ(run({"coordinator", "--data-dir", folder.file("new"), "--grpc", "0.0.0.0:9"}), 4) << output;
+  EXPECT_EQ(std::filesystem::status(folder.file("new")).permissions(), std::filesystem::perms::owner_all);
+}
+
 TEST_F(Client, HelpSaysWhatIsNeeded) {
   for (const char* command : {"coordinator", "agent"}) {
     EXPECT_EQ(run({command, "--help"}), 0);
     for (const char* words : {"required", "Example", "Exit status", "DIR", "Milliseconds"})
       EXPECT_THAT(output, HasSubstr(words)) << command;
     EXPECT_THAT(output, Not(HasSubstr("TEXT")));
+    EXPECT_THAT(output, Not(HasSubstr("DIR ..."))) << "it takes one";
+  }
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{{"project", "create"},
+                                                                                       {"project", "decide"},
+                                                                                       {"project", "resume"},
+                                                                                       {"project", "list"},
+                                                                                       {"node", "list"},
+                                                                                       {"datasource", "create"},
+                                                                                       {"migrate"},
+                                                                                       {"log"}}) {
+    std::vector<std::string> words = command;
+    words.push_back("--help");
+    EXPECT_EQ(run(words), 0);
+    for (const char* said : {"Exit status: 0", "-h,--help"}) EXPECT_THAT(output, HasSubstr(said)) << command.back();
+    if (command[0] != "migrate") EXPECT_THAT(output, HasSubstr("SLUICE_TOKEN_FILE")) << command.back();
+    for (const char* raw : {"TEXT", "UINT", ":{", " in [", "(repeatable)"})
+      EXPECT_THAT(output, Not(HasSubstr(raw))) << command.back();
   }
   EXPECT_EQ(run({"project", "create", "--help"}), 0);
   EXPECT_THAT(output, HasSubstr("sourceEndpointId"));

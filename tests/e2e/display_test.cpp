@@ -29,10 +29,10 @@ using std::chrono::steady_clock;
 class TerminalRun {
  public:
   static constexpr unsigned short kColumns = 110;
-  explicit TerminalRun(std::vector<std::string> args) {
+  explicit TerminalRun(std::vector<std::string> args, unsigned short rows = 50, unsigned short columns = kColumns) {
     winsize size{};
-    size.ws_row = 50;
-    size.ws_col = kColumns;
+    size.ws_row = rows;
+    size.ws_col = columns;
     std::vector<char*> argv;
     args.insert(args.begin(), "sluice");
     for (std::string& arg : args) argv.push_back(arg.data());
@@ -123,7 +123,7 @@ class Display : public ::testing::Test {
  protected:
   void SetUp() override { workload.create(); }
   std::vector<std::string> arguments(std::vector<std::string> more) {
-    std::vector<std::string> all{"migrate", source.url(), target.url(),       "--include",
+    std::vector<std::string> all{"migrate", source_url,   target.url(),       "--include",
                                  "app.*",   "--work-dir", folder.file("work")};
     all.insert(all.end(), more.begin(), more.end());
     return all;
@@ -141,6 +141,19 @@ class Display : public ::testing::Test {
     err = read_text_file(options.stderr_file);
     return status;
   }
+  // From the first block to the report every line fits, or drawing anew would leave pieces behind.
+  static void expect_drawn_well(const std::string& shown, size_t columns) {
+    std::string garbage;
+    const auto printed = printed_lines(shown, garbage);
+    EXPECT_EQ(garbage, "");
+    EXPECT_TRUE(is_utf8(shown));
+    bool block = false;
+    for (const auto& line : printed) {
+      if (line.rfind("VERIFIED", 0) == 0 || line.rfind("FAILED", 0) == 0) break;
+      block = block || line.rfind("sluice migrate", 0) == 0;
+      if (block) EXPECT_LE(characters(line), columns) << line;
+    }
+  }
   static std::vector<std::string> lines(const std::string& text) {
     std::istringstream stream(text);
     std::vector<std::string> all;
@@ -151,6 +164,7 @@ class Display : public ::testing::Test {
   TempDir folder{"sluice-display"};
   MariaDbServer source{{.server_id = 1}};
   MariaDbServer target{{.server_id = 2}};
+  std::string source_url = source.url();
   Workload workload{source, {.writers = 1, .rows = 3000}};
   std::string out, err;
 };
@@ -171,16 +185,49 @@ TEST_F(Display, OnATerminalItIsDrawnAnewAndCtrlCDrains) {
                             "▶", "✓", "rows ", "B/s", " left", "app.wide", "█", "lag ", "Finishing: ", "VERIFIED"})
     EXPECT_NE(shown.find(words), std::string::npos) << words << " was not shown:\n" << shown;
   EXPECT_EQ(shown.find(MariaDbServer::kPassword), std::string::npos);
-  std::string garbage;
-  const auto printed = printed_lines(shown, garbage);
-  EXPECT_EQ(garbage, "");
-  EXPECT_TRUE(is_utf8(shown));
-  bool block = false;
-  for (const auto& line : printed) {
-    // From the first block to the report every line fits, or drawing anew would leave pieces behind.
-    block = (block || line.rfind("sluice migrate", 0) == 0) && line.rfind("VERIFIED", 0) != 0;
-    if (block) EXPECT_LE(characters(line), size_t{TerminalRun::kColumns}) << line;
+  expect_drawn_well(shown, TerminalRun::kColumns);
+}
+
+// Higher than the terminal, the block could not be drawn over: the cursor does not go above the first line.
+TEST_F(Display, OnALowTerminalTheBlockIsCut) {
+  constexpr unsigned short kRows = 6, kNarrow = 40;
+  TerminalRun terminal(arguments({}), kRows, kNarrow);
+  EXPECT_EQ(terminal.end(), 0) << terminal.shown();
+  const std::string& shown = terminal.shown();
+  expect_drawn_well(shown, kNarrow);
+  size_t redrawn = 0;
+  for (size_t at = 0; (at = shown.find("\033[", at)) != std::string::npos; ++at) {
+    char* end = nullptr;
+    const unsigned long up = std::strtoul(shown.c_str() + at + 2, &end, 10);
+    if (*end != 'A') continue;
+    ++redrawn;
+    EXPECT_LT(up, kRows);
   }
+  EXPECT_GT(redrawn, 0U) << shown;
+}
+
+// With code, object, cause and cure, whole also on a narrow terminal.
+TEST_F(Display, AnErrorIsShownToPeopleWithItsCure) {
+  source_url = "mysql://nobody:wrong@127.0.0.1:" + std::to_string(source.port());
+  const std::string cure = "Check user and password, then resume.";
+  constexpr unsigned short kNarrow = 60;
+  TerminalRun terminal(arguments({}), 50, kNarrow);
+  EXPECT_EQ(terminal.end(), 4) << terminal.shown();
+  expect_drawn_well(terminal.shown(), kNarrow);
+  std::string garbage, words;
+  for (std::string line : printed_lines(terminal.shown(), garbage)) {
+    if (line.rfind("FAILED", 0) == 0) break;
+    line.erase(0, line.find_first_not_of(' ') == std::string::npos ? 0 : line.find_first_not_of(' '));
+    words += line + " ";
+  }
+  EXPECT_NE(words.find("! ACCESS_DENIED"), std::string::npos) << words;
+  EXPECT_NE(words.find("nobody"), std::string::npos) << words;
+  EXPECT_NE(words.find(cure), std::string::npos) << words;
+  EXPECT_EQ(run({"--resume"}), 4) << out << err;
+  EXPECT_NE(out.find("Z error: ACCESS_DENIED"), std::string::npos) << out;
+  EXPECT_NE(out.find(cure), std::string::npos) << out;
+  EXPECT_NE(err.find("error ACCESS_DENIED"), std::string::npos) << err;
+  EXPECT_NE(err.find(cure), std::string::npos) << err;
 }
 
 TEST_F(Display, ElsewhereItIsPlainLinesWithTheirTime) {

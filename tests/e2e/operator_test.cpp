@@ -115,10 +115,11 @@ TEST_F(Operator, AnOutageIsToldAndItsEndToo) {
   EXPECT_EQ(run.report_value("errors"), "[]") << "it is cured";
 }
 
-// A project of `sluice migrate` is decided on through its coordinator, started by hand (docs/limits.md).
+// As the error advises, by the command itself; or by `project decide` through its coordinator, started by hand.
 struct Decided {
   const char* name;
   const char* by_hand;  // on the target, before
+  bool by_command;
   std::vector<std::string> words;
   const char* defaults;  // of the column that the statement adds; "none": there is none
 };
@@ -129,25 +130,59 @@ TEST_P(OperatorDecides, OnAStatement) {
   const Decided& decided = GetParam();
   const std::string gtid = stop_at_ddl();
   if (*decided.by_hand) target.sql(decided.by_hand);
-  decide(gtid + "#0", decided.words);
-  run.start({"--resume"});
+  std::vector<std::string> resume{"--resume"};
+  if (decided.by_command) {
+    EXPECT_THAT(run.output(), HasSubstr("the same command and --resume --decide " + gtid + "#0=retry"));
+    resume.insert(resume.end(), {"--decide", gtid + "#0=" + decided.words[0]});
+    resume.insert(resume.end(), decided.words.begin() + 1, decided.words.end());
+  } else {
+    decide(gtid + "#0", decided.words);
+  }
+  run.start(resume);
   const auto ended = run.wait(minutes(3));
   const std::string column = target.query_value(
       "SELECT COALESCE(MAX(COALESCE(column_default, 'NULL')), 'none') FROM information_schema.columns WHERE "
       "table_schema = 'app' AND table_name = 't' AND column_name = 'c'");
   EXPECT_EQ(column, decided.defaults) << run.output() << run.logs();
-  if (std::string(decided.defaults) == "none") return;  // the row that has the column cannot be applied
+  if (std::string(decided.defaults) == "none") {  // the row that has the column cannot be applied
+    EXPECT_EQ(ended, 4) << run.output() << run.logs();
+    EXPECT_THAT(run.report(), HasSubstr("\"SCHEMA_MISMATCH\""));
+    target.sql("ALTER TABLE app.t ADD c INT");  // as the error advises
+    run.start({"--resume"});
+    expect_status(0);
+    return;
+  }
   // The replacement gives the rows that were there another value than they have on the source, and that is found.
   EXPECT_EQ(ended, std::string(decided.defaults) == "5" ? 3 : 0) << run.output() << run.logs();
   EXPECT_EQ(target.query_value("SELECT c FROM app.t WHERE id = 3"), "3");
 }
 
+TEST_F(Operator, AConflictIsDecidedByTheCommandThatResumes) {
+  run.start({"--include", "app.*", "--follow"});
+  ASSERT_TRUE(
+      wait_until([&] { return run.output().find("\"status\":\"MONITORING\"") != std::string::npos; }, minutes(2)))
+      << run.output() << run.logs();
+  target.sql("INSERT INTO app.t VALUES (5, 'ours')");
+  source.sql("INSERT INTO app.t VALUES (5, 'theirs')");
+  const std::string gtid = source.query_value("SELECT @@gtid_binlog_pos");
+  expect_status(4);
+  EXPECT_THAT(run.report(), HasSubstr("\"ROW_CONFLICT\""));
+  EXPECT_THAT(run.output(), HasSubstr("the same command and --resume --decide " + gtid + "=overwrite  (or skip)"));
+  run.start({"--resume", "--decide", gtid + "=retry"});
+  expect_status(2);
+  run.start({"--resume", "--decide", gtid + "=overwrite"});
+  expect_status(0);
+  EXPECT_EQ(target.query_value("SELECT a FROM app.t WHERE id = 5"), "theirs");
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Migrate, OperatorDecides,
-    ::testing::Values(Decided{"Done", "ALTER TABLE app.t ADD c INT", {"done"}, "NULL"},
-                      Decided{"Retry", "", {"retry"}, "NULL"},
-                      Decided{"Replace", "", {"replace", "--statement", "ALTER TABLE app.t ADD c INT DEFAULT 5"}, "5"},
-                      Decided{"Skip", "", {"skip"}, "none"}),
+    ::testing::Values(
+        Decided{"Done", "ALTER TABLE app.t ADD c INT", true, {"done"}, "NULL"},
+        Decided{"Retry", "", true, {"retry"}, "NULL"},
+        Decided{"RetryThroughTheCoordinator", "", false, {"retry"}, "NULL"},
+        Decided{"Replace", "", true, {"replace", "--statement", "ALTER TABLE app.t ADD c INT DEFAULT 5"}, "5"},
+        Decided{"Skip", "", true, {"skip"}, "none"}),
     [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace

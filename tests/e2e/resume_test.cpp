@@ -78,6 +78,29 @@ TEST_F(Resume, WhatAnErrorAdvisesHelps) {
   expect_equal();
 }
 
+// docs/user-guide.md, "Copying again".
+TEST_F(Resume, EverythingIsCopiedAgainAfterACleanup) {
+  expect({"--include", "app.*"}, 0, "VERIFIED");
+  target.sql("ALTER TABLE app.t DROP COLUMN a");
+  run.start({"--cleanup"});
+  ASSERT_EQ(run.wait(minutes(2)), 0) << run.output();
+  expect({"--include", "app.*", "--truncate-target"}, 0, "VERIFIED");
+  expect_equal();
+}
+
+TEST_F(Resume, OneTableIsCopiedAgainByAProjectOfItsOwn) {
+  source.sql("CREATE TABLE app.other (id INT PRIMARY KEY); INSERT INTO app.other VALUES (1)");
+  expect({"--include", "app.*"}, 0, "VERIFIED");
+  target.sql("UPDATE app.t SET a = 'changed' WHERE id = 7; INSERT INTO app.other VALUES (2)");
+  expect({"--resume"}, 3, "DIFFERENT");
+  MigrateRun again(source, target);
+  again.start({"--include", "app.t", "--truncate-target"});
+  ASSERT_EQ(again.wait(minutes(3)), 0) << again.output() << again.logs();
+  EXPECT_EQ(again.report_value("status"), "VERIFIED");
+  EXPECT_EQ(target.query_value("SELECT a FROM app.t WHERE id = 7"), "row 7");
+  EXPECT_EQ(target.query_value("SELECT COUNT(*) FROM app.other"), "2") << "the other tables are left alone";
+}
+
 TEST_F(Resume, AnotherDdlPolicy) {
   run.start({"--include", "app.*", "--follow", "--on-ddl", "stop"});
   ASSERT_TRUE(
