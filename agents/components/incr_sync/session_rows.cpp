@@ -168,6 +168,16 @@ Status Session::place_large_transaction(const LogEvent& event) {
 
 // A piece of a transaction that is too large to be kept: everything before it is committed first, and it runs alone.
 Result<bool> Session::stream_piece(LogEvent& event) {
+  // It was small enough to be kept, and to overtake others, when the component had more memory.
+  if (watermark_.is_known(event.id)) {
+    if (event.last_piece) watermark_.add_known(event.id, event.end, event.commit_time_us);
+    return true;
+  }
+  if (event.first_piece && event.id.empty() && watermark_.knows_any())
+    return Error(ErrorCode::TRANSACTION_TOO_LARGE,
+                 "it may be one of those that are applied already, and has no GTID that would tell; raise the "
+                 "component's memory to what it was",
+                 {}, consumed_.to_string());
   if (flying_ > 0 || !scheduler_.empty() || barrier_.raised()) return false;
   if (event.first_piece && streaming_) return false;
   if (event.first_piece) SLUICE_TRY(place_large_transaction(event));

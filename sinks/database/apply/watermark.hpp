@@ -25,6 +25,7 @@ class Watermark {
   void pass(Position end);
   // True for a transaction that the target holds already; it is forgotten by that, and the caller adds it as done.
   bool is_known(const std::string& id) const { return known_.contains(id); }
+  bool knows_any() const { return !known_.empty(); }
   void add_known(const std::string& id, Position end, int64_t commit_time_us);
   void applied(uint64_t number, uint32_t applier);
 
