@@ -177,6 +177,8 @@ Result<Position> end_position(Connection& connection) {
   return connection.version().mariadb ? log_end_with_gtids(connection) : log_end(connection);
 }
 
+Result<Position> end_in_file(Connection& connection) { return log_end(connection); }
+
 Result<Position> open_snapshot(Connection& connection) {
   const auto roll_back = [&]() -> Status {
     SLUICE_TRY(connection.exec("ROLLBACK"));

@@ -9,6 +9,9 @@ namespace sluice::mysql {
 
 // Nothing read so far is newer: the end of the binlog now.
 Result<Position> end_position(Connection&);
+// The same without the GTIDs of a MariaDB source, which a busy server would read its log file for: for what is asked
+// every second and compared by file and offset.
+Result<Position> end_in_file(Connection&);
 
 // A consistent snapshot tied to its position, without a lock (MariaDB): opens the transaction on this connection.
 // The caller ends it with COMMIT. XA_PENDING names the xids when prepared transactions are open.

@@ -12,7 +12,7 @@ Status sample(mysql::Connection& connection, SourceState& state) {
   SourceState::Sample taken;
   taken.answered = std::chrono::steady_clock::now();
   SLUICE_ASSIGN(taken.asked_us, mysql::server_time_us(connection));
-  SLUICE_ASSIGN(taken.end, mysql::end_position(connection));
+  SLUICE_ASSIGN(taken.end, mysql::end_in_file(connection));
   state.set(std::move(taken));
   return {};
 }

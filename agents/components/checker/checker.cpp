@@ -99,9 +99,9 @@ class Verifier {
                   spec.with_incremental()};
     const auto ended = [&context] { return context.desired().stop() || !context.lease()->check().ok(); };
     endpoints_.source_watch =
-        std::make_shared<checker::ServerWatch>(endpoints_.source, ended, checker::ServerWatch::Times{});
+        std::make_shared<mysql::ServerWatch>(endpoints_.source, ended, mysql::ServerWatch::Times{});
     endpoints_.target_watch =
-        std::make_shared<checker::ServerWatch>(endpoints_.target, ended, checker::ServerWatch::Times{});
+        std::make_shared<mysql::ServerWatch>(endpoints_.target, ended, mysql::ServerWatch::Times{});
   }
 
   Status run() {

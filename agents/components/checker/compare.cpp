@@ -115,17 +115,17 @@ void add_surpluses(const std::vector<uint64_t>& source, const std::vector<uint64
 
 Result<Sides> open_sides(const SideEndpoints& endpoints) {
   SLUICE_TRY(endpoints.lease->check());
-  // A digest sends nothing until it is finished. Where the server is watched, only this limit ends one that never ends.
+  // A digest sends nothing until it is finished.
   const auto options = [](bool watched) {
-    return mysql::ConnectOptions{.io_timeout = watched ? std::chrono::hours(24) : std::chrono::minutes(10),
+    return mysql::ConnectOptions{.io_timeout = watched ? mysql::kWatchedIoTimeout : std::chrono::minutes(10),
                                  .application = "sluice checker"};
   };
   SLUICE_ASSIGN(auto source, mysql::Connection::open(endpoints.source, options(endpoints.source_watch != nullptr)));
   SLUICE_ASSIGN(auto target, mysql::Connection::open(endpoints.target, options(endpoints.target_watch != nullptr)));
   Sides sides;
   sides.method = mysql::choose_method(source->version(), target->version());
-  sides.source = WatchedConnection(std::move(source), endpoints.source_watch);
-  sides.target = WatchedConnection(std::move(target), endpoints.target_watch);
+  sides.source = mysql::WatchedConnection(std::move(source), endpoints.source_watch);
+  sides.target = mysql::WatchedConnection(std::move(target), endpoints.target_watch);
   sides.following = endpoints.following;
   return sides;
 }

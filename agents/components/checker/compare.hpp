@@ -11,13 +11,13 @@
 #include <string>
 #include <vector>
 
-#include "agents/components/checker/server_watch.hpp"
 #include "agents/components/checker/table_pair.hpp"
 #include "core/lease.hpp"
 #include "core/position.hpp"
 #include "engines/mysql/connection.hpp"
 #include "engines/mysql/digest.hpp"
 #include "engines/mysql/scan.hpp"
+#include "engines/mysql/server_watch.hpp"
 
 namespace sluice::agents::checker {
 
@@ -25,7 +25,7 @@ using RowKey = std::vector<std::string>;  // literals of the row key's columns
 
 // The two servers as one thread sees them.
 struct Sides {
-  WatchedConnection source, target;
+  mysql::WatchedConnection source, target;
   mysql::DigestMethod method = mysql::DigestMethod::kSha1Sum;
   bool following = false;  // the target follows the source: it is read first
   Position held_at;        // both are snapshots of this position
@@ -34,7 +34,8 @@ struct SideEndpoints {
   Endpoint source, target;
   std::shared_ptr<Lease> lease;
   bool following = false;
-  std::shared_ptr<ServerWatch> source_watch, target_watch;  // without them a statement may be silent for minutes only
+  std::shared_ptr<mysql::ServerWatch> source_watch,
+      target_watch;  // without them a statement may be silent for minutes only
 };
 Result<Sides> open_sides(const SideEndpoints& endpoints);
 

@@ -43,6 +43,8 @@ Result<std::unique_ptr<Job>> make_job(ComponentContext& context) {
   job->apply.owner = {spec.project_id(), spec.component_id(), spec.epoch(),
                       spec.meta_database().empty() ? "sluice" : spec.meta_database()};
   job->apply.lease = context.lease();
+  job->apply.watch = std::make_shared<mysql::ServerWatch>(
+      job->apply.target, [] { return false; }, mysql::ServerWatch::Times{});
   job->apply.on_conflict = conflict_policy(spec.on_conflict());
   job->ddl.target = job->apply.target;
   job->ddl.owner = job->apply.owner;

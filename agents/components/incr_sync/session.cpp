@@ -159,6 +159,11 @@ std::optional<Position> Session::limit() const {
   return least;
 }
 
+void Session::abort() {
+  ddl_->abort();
+  job_.apply.watch->end_all();
+}
+
 bool Session::reached(const Position& position) const {
   if (queue_.empty()) return !greater(position, seen_);
   const LogEvent& front = queue_.front();

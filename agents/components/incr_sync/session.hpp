@@ -58,8 +58,8 @@ class Session {
   Status on_desired(const cluster::v1::ComponentDesired& desired);
   Status on_tick();
   std::optional<SessionEnd> ended() const { return ended_; }
-  // Breaks off a DDL statement that runs, which only its server can end otherwise. From any thread.
-  void abort() { ddl_->abort(); }
+  // Breaks off the statements that run, which only their server can end otherwise. From any thread.
+  void abort();
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -105,8 +105,15 @@ Status Session::record_orphans() {
       SLUICE_TRY(definitions_.know({key.referenced_database, key.referenced_table}, *target, source));
     }
   }
+  // A server reads whole tables for it and says nothing meanwhile.
+  mysql::ConnectOptions options;
+  options.application = "sluice incr-sync orphans";
+  options.io_timeout = mysql::kWatchedIoTimeout;
+  SLUICE_ASSIGN(auto opened,
+                database::open_registered(job_.apply.target, options, job_.apply.owner, *job_.apply.lease));
+  const mysql::WatchedConnection patient(std::move(opened), job_.apply.watch);
+  SLUICE_ASSIGN(const auto rows, database::orphans(*patient, *definitions_.cascades()));
   SLUICE_ASSIGN(auto* connection, control());
-  SLUICE_ASSIGN(const auto rows, database::orphans(*connection, *definitions_.cascades()));
   return database::write_rechecks(*connection, job_.apply.owner, rows, *job_.apply.lease);
 }
 

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::string_view kLog = "apply.applier";
 constexpr int kAttempts = 60;
+constexpr std::chrono::minutes kUnwatchedIoTimeout{2};
 constexpr size_t kPacketBytes = 4 << 20;
 
 bool ends_session(const Error& error) {
@@ -68,9 +69,10 @@ Result<std::unique_ptr<Applier>> Applier::open(const ApplyOptions& options, uint
   std::unique_ptr<Applier> applier(new Applier(options, number, seq));
   mysql::ConnectOptions connect;
   connect.multi_statements = true;
-  connect.io_timeout = options.io_timeout;
+  connect.io_timeout = options.watch ? mysql::kWatchedIoTimeout : kUnwatchedIoTimeout;
   connect.application = "sluice incr-sync";
-  SLUICE_ASSIGN(applier->connection_, open_registered(options.target, connect, options.owner, *options.lease));
+  SLUICE_ASSIGN(auto connection, open_registered(options.target, connect, options.owner, *options.lease));
+  applier->connection_ = mysql::WatchedConnection(std::move(connection), options.watch);
   SLUICE_TRY(applier->connection_->exec("SET SESSION unique_checks=1, SESSION innodb_lock_wait_timeout=10"));
   SLUICE_TRY(switch_off_check_constraints(*applier->connection_));
   return applier;
@@ -103,8 +105,10 @@ Result<GroupResult> Applier::apply(const Group& group) {
     if (result.ok()) return result;
     const Error error = result.error();
     if (error.code() != ErrorCode::STALE_EPOCH && error.code() != ErrorCode::TARGET_LOST_COMMITS) roll_back();
-    if (!connection_->alive() || ends_session(error))
-      return Error(ErrorCode::CONNECTION_LOST, error.cause(), error.object(), error.position());
+    const bool lost = !connection_->alive();  // then it is the server's, not the row's
+    if (lost || ends_session(error))
+      return Error(ErrorCode::CONNECTION_LOST, error.cause(), lost ? options_.target.display() : error.object(),
+                   error.position());
     if (!whole) return error;
     if (error.code() == ErrorCode::DEADLOCK && attempt < kAttempts) {
       std::this_thread::sleep_for(std::chrono::milliseconds(std::min(attempt * 5, 200)));

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "engines/mysql/server_watch.hpp"
 #include "sinks/database/apply/cascades.hpp"
 #include "sinks/database/apply/merge.hpp"
 #include "sinks/database/bookkeeping.hpp"
@@ -21,7 +22,8 @@ struct ApplyOptions {
   Owner owner;
   std::shared_ptr<Lease> lease;
   ConflictPolicy on_conflict = ConflictPolicy::kStop;
-  std::chrono::milliseconds io_timeout{120'000};
+  // Of the target: a statement may be silent for as long as the server is alive. Without it, for two minutes.
+  std::shared_ptr<mysql::ServerWatch> watch;
 };
 
 // What one applier is asked to do next. An empty group only writes the checkpoint.
@@ -89,7 +91,7 @@ class Applier {
   const ApplyOptions options_;
   const uint32_t number_;
   uint64_t seq_;
-  std::unique_ptr<mysql::Connection> connection_;
+  mysql::WatchedConnection connection_;
   int foreign_key_checks_ = -1;  // of the session; -1 = not known
   bool lenient_ = false;         // a packet was sent that makes the session so for a while
 };

@@ -56,9 +56,6 @@ class Collector {
     SLUICE_ASSIGN(auto rows, read(here, *key, condition));
     for (Found& row : rows) {
       if (record) result_.push_back({0, here.source, {std::move(row.key_condition)}});
-      if (result_.size() > kRowsMax)
-        return Error(ErrorCode::UNSUPPORTED, "one transaction cascades to too many rows during the copy",
-                     here.source.to_string());
       for (const auto& below : row.below) {
         std::vector<ValueView> values(below.values.size());
         for (size_t i = 0; i < values.size(); ++i) {
@@ -90,6 +87,9 @@ class Collector {
     std::vector<ValueView> values(schema.columns.size());
     SLUICE_TRY(connection_.stream(sql, [&](const std::vector<mysql::Cell>& cells) -> Status {
       for (size_t i = 0; i < values.size(); ++i) SLUICE_TRY(mysql::decode_cell(schema.columns[i], cells[i], values[i]));
+      if (result_.size() + rows.size() >= kRowsMax)  // here, before they fill the memory
+        return Error(ErrorCode::UNSUPPORTED, "one transaction cascades to too many rows during the copy",
+                     table.source.to_string());
       Found& row = rows.emplace_back();
       for (const KeyPart& part : key.parts) {
         if (!row.key_condition.empty()) row.key_condition += " AND ";

@@ -185,11 +185,11 @@ TEST_F(CheckerTest, AStopEndsTheWaitForAServer) {
 // A statement may be silent for longer than anything else while its server answers others.
 TEST_F(CheckerTest, SilenceEndsAStatementOnlyWhenTheServerIsSilent) {
   std::atomic<bool> stopped{false};
-  auto watch = std::make_shared<checker::ServerWatch>(
+  auto watch = std::make_shared<mysql::ServerWatch>(
       target_->endpoint(), [&] { return stopped.load(); },
-      checker::ServerWatch::Times{.between = 100ms, .silence = 500ms});
+      mysql::ServerWatch::Times{.between = 100ms, .silence = 500ms});
   const auto sleep = [&](int seconds) {
-    checker::WatchedConnection connection(std::move(mysql::Connection::open(target_->endpoint(), {})).value(), watch);
+    mysql::WatchedConnection connection(std::move(mysql::Connection::open(target_->endpoint(), {})).value(), watch);
     return connection->query("SELECT SLEEP(" + std::to_string(seconds) + ")");
   };
   EXPECT_TRUE(sleep(2).ok());

@@ -1,10 +1,10 @@
-#include "agents/components/checker/server_watch.hpp"
+#include "engines/mysql/server_watch.hpp"
 
 #include <algorithm>
 
 #include "core/log.hpp"
 
-namespace sluice::agents::checker {
+namespace sluice::mysql {
 
 using SteadyClock = std::chrono::steady_clock;
 
@@ -20,12 +20,12 @@ ServerWatch::~ServerWatch() {
   thread_.join();
 }
 
-void ServerWatch::add(mysql::Connection* connection) {
+void ServerWatch::add(Connection* connection) {
   std::lock_guard lock(mutex_);
   watched_.insert(connection);
 }
 
-void ServerWatch::remove(mysql::Connection* connection) {
+void ServerWatch::remove(Connection* connection) {
   std::lock_guard lock(mutex_);
   watched_.erase(connection);
 }
@@ -38,10 +38,10 @@ void ServerWatch::end_all() {
 // Any answer will do, that there are too many connections as well.
 bool ServerWatch::answers() {
   if (connection_ == nullptr) {
-    auto opened = mysql::Connection::open(endpoint_, {.purpose = mysql::Purpose::kCatalog,
-                                                      .connect_timeout = times_.between,
-                                                      .io_timeout = times_.between,
-                                                      .application = "sluice checker"});
+    auto opened = Connection::open(endpoint_, {.purpose = Purpose::kCatalog,
+                                               .connect_timeout = times_.between,
+                                               .io_timeout = times_.between,
+                                               .application = "sluice watch"});
     if (!opened.ok()) {
       const ErrorCode code = opened.error().code();
       return code != ErrorCode::CONNECT_FAILED && code != ErrorCode::CONNECTION_LOST && code != ErrorCode::TIMED_OUT;
@@ -66,7 +66,7 @@ void ServerWatch::run() {
       if (answers()) {
         answered = SteadyClock::now();
       } else if (SteadyClock::now() - answered >= times_.silence) {
-        log::warn("checker", "a server does not answer any more", {{"server", endpoint_.display()}});
+        log::warn("mysql.watch", "a server does not answer any more", {{"server", endpoint_.display()}});
         end_all();
         answered = SteadyClock::now();
       }
@@ -77,7 +77,7 @@ void ServerWatch::run() {
   }
 }
 
-WatchedConnection::WatchedConnection(std::unique_ptr<mysql::Connection> connection, std::shared_ptr<ServerWatch> watch)
+WatchedConnection::WatchedConnection(std::unique_ptr<Connection> connection, std::shared_ptr<ServerWatch> watch)
     : connection_(std::move(connection)), watch_(std::move(watch)) {
   if (watch_) watch_->add(connection_.get());
 }
@@ -96,4 +96,4 @@ void WatchedConnection::reset() {
   watch_.reset();
 }
 
-}  // namespace sluice::agents::checker
+}  // namespace sluice::mysql
