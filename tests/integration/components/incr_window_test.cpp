@@ -107,6 +107,7 @@ TEST_F(IncrWindowTest, WithoutIncrementalItEndsWhenTheWindowIsClosed) {
   const auto ended = incr_->join();
   ASSERT_TRUE(ended.ok()) << ended.error().to_string();
   EXPECT_TRUE(status().incr_sync().window_closed());
+  run_struct("fk", cluster::v1::FOREIGN_KEYS);
   expect_equal();
 }
 
