@@ -67,6 +67,7 @@ struct Job {
   // Kept over sessions, used by one session at a time.
   Position acknowledged;        // greatest low watermark that the target has acknowledged
   bool stream_plainly = false;  // the next streamed transaction met a conflict: it is applied as logged
+  Position looked_through;      // the target does not hold the large transaction that begins here
   std::set<std::string> asked;  // copies of whose end the coordinator has not told: what it says of foreign keys may
                                 // be older than they are
 

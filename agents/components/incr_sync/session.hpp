@@ -109,6 +109,8 @@ class Session {
   Result<database::TablePlanPtr> plan_of(TableUse& use, uint64_t schema_id, const LogEvent& event);
   Result<database::TablePlanPtr> observer_of(TableUse& use, uint64_t schema_id);
   Result<bool> stream_piece(LogEvent& event);
+  bool may_be_known(const LogEvent& first) const;
+  bool pass_piece(const LogEvent& event);
   Status place_large_transaction(const LogEvent& event);
 
   // session_settle.cpp
@@ -197,6 +199,7 @@ class Session {
   size_t flying_ = 0;
   bool streaming_ = false;  // pieces of one transaction are under way
   bool streaming_plainly_ = false;
+  bool passing_ = false;  // they are passed over, because the target holds them, or may
   std::string store_address_;
 
   Position start_;

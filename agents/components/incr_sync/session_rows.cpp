@@ -166,20 +166,33 @@ Status Session::place_large_transaction(const LogEvent& event) {
   return {};
 }
 
-// A piece of a transaction that is too large to be kept: everything before it is committed first, and it runs alone.
-Result<bool> Session::stream_piece(LogEvent& event) {
-  // It was small enough to be kept, and to overtake others, when the component had more memory.
+// What comes in pieces now may have been small enough to be kept when it was applied: a process with more memory has
+// left it above the watermark. Without a GTID its name stands only in its last piece: then the pieces are looked
+// through, and read once more when the target does not hold them.
+bool Session::may_be_known(const LogEvent& first) const {
+  if (!first.id.empty()) return watermark_.is_known(first.id);
+  return watermark_.knows_any() && compare_in_log(job_.looked_through, watermark_.low()) != 0;
+}
+
+// False: it stays at the front, and the session starts again from the rows, which say that all before it is applied.
+bool Session::pass_piece(const LogEvent& event) {
+  if (!event.last_piece) return true;
+  streaming_ = passing_ = false;
   if (watermark_.is_known(event.id)) {
-    if (event.last_piece) watermark_.add_known(event.id, event.end, event.commit_time_us);
+    watermark_.add_known(event.id, event.end, event.commit_time_us);
     return true;
   }
-  if (event.first_piece && event.id.empty() && watermark_.knows_any())
-    return Error(ErrorCode::TRANSACTION_TOO_LARGE,
-                 "it may be one of those that are applied already, and has no GTID that would tell; raise the "
-                 "component's memory to what it was",
-                 {}, consumed_.to_string());
+  job_.looked_through = watermark_.low();
+  leaving_ = SessionEnd::kRestart;
+  return false;
+}
+
+// A piece of a transaction that is too large to be kept: everything before it is committed first, and it runs alone.
+Result<bool> Session::stream_piece(LogEvent& event) {
   if (flying_ > 0 || !scheduler_.empty() || barrier_.raised()) return false;
   if (event.first_piece && streaming_) return false;
+  if (event.first_piece && may_be_known(event)) streaming_ = passing_ = true;
+  if (passing_) return pass_piece(event);
   if (event.first_piece) SLUICE_TRY(place_large_transaction(event));
   if (!event.ddl.empty()) {
     SLUICE_ASSIGN(const bool done, run_ddl(event));
