@@ -111,6 +111,7 @@ class Session {
   Result<bool> stream_piece(LogEvent& event);
   bool may_be_known(const LogEvent& first) const;
   bool pass_piece(const LogEvent& event);
+  bool waits_for_recopies();
   Status place_large_transaction(const LogEvent& event);
 
   // session_settle.cpp

@@ -187,12 +187,25 @@ bool Session::pass_piece(const LogEvent& event) {
   return false;
 }
 
+// True: tables are being copied that this transaction may have asked for, before its last piece was lost. What they
+// are, and where their windows begin, is Full-Import's to say until it is done.
+bool Session::waits_for_recopies() {
+  for (const database::TableRow& row : tables_) {
+    if (row.state == database::TableState::kNeedsCopy || row.state == database::TableState::kCopying)
+      awaited_[row.source] = 0;
+  }
+  if (awaited_.empty()) return false;
+  wait_for_copies();
+  return true;
+}
+
 // A piece of a transaction that is too large to be kept: everything before it is committed first, and it runs alone.
 Result<bool> Session::stream_piece(LogEvent& event) {
   if (flying_ > 0 || !scheduler_.empty() || barrier_.raised()) return false;
   if (event.first_piece && streaming_) return false;
   if (event.first_piece && may_be_known(event)) streaming_ = passing_ = true;
   if (passing_) return pass_piece(event);
+  if (event.first_piece && waits_for_recopies()) return false;
   if (event.first_piece) SLUICE_TRY(place_large_transaction(event));
   if (!event.ddl.empty()) {
     SLUICE_ASSIGN(const bool done, run_ddl(event));

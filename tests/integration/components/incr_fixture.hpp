@@ -17,6 +17,7 @@
 #include "tests/support/fake_component.hpp"
 #include "tests/support/mariadb.hpp"
 #include "tests/support/server_pair.hpp"
+#include "tests/support/tcp_proxy.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/support/wait.hpp"
 
@@ -32,6 +33,16 @@ using sluice::testing::target_server;
 using sluice::testing::wait_until;
 using std::chrono_literals::operator""s;
 using std::chrono_literals::operator""ms;
+
+// The target, seen through the proxy.
+inline Endpoint through(const testing::TcpProxy& proxy) {
+  Endpoint endpoint = target_server().endpoint();
+  endpoint.host = "127.0.0.1";
+  endpoint.socket.clear();
+  endpoint.port = proxy.port();
+  endpoint.ssl_mode = SslMode::kDisabled;
+  return endpoint;
+}
 
 // A component on a thread of its own; the boot message can be changed before start().
 class RunningComponent {

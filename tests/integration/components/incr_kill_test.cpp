@@ -4,7 +4,6 @@
 
 #include "tests/integration/components/incr_load.hpp"
 #include "tests/integration/components/incr_process.hpp"
-#include "tests/support/tcp_proxy.hpp"
 
 namespace sluice::agents {
 namespace {
@@ -108,15 +107,6 @@ TEST_F(IncrKillTest, TheStoreMoves) {
   EXPECT_TRUE(wait_until([&] { return target_server().query_value("SELECT COUNT(*) FROM app.t") == "2"; }, 30s));
   drain();
   expect_equal();
-}
-
-Endpoint through(const testing::TcpProxy& proxy) {
-  Endpoint endpoint = target_server().endpoint();
-  endpoint.host = "127.0.0.1";
-  endpoint.socket.clear();
-  endpoint.port = proxy.port();
-  endpoint.ssl_mode = SslMode::kDisabled;
-  return endpoint;
 }
 
 // The answer of a COMMIT is lost, or the COMMIT itself, with the first session closed and with it still open: the rows

@@ -197,6 +197,60 @@ TEST_F(CopiedTest, ALargeCreateTableSelectIsFollowed) {
   expect_equal();
 }
 
+// The copy that is asked for behind a large transaction is under way while that transaction is lost with its
+// connection. Its repetition waits for the copy: what it would write of the table's state belongs to Full-Import
+// meanwhile.
+TEST_F(CopiedTest, ALargeTransactionIsNotRepeatedBesideTheCopyThatItAskedFor) {
+  source("CREATE TABLE t (id INT PRIMARY KEY, a INT, v VARCHAR(2000)); CREATE TABLE other (v VARCHAR(20) PRIMARY KEY)");
+  target_server().sql("DROP DATABASE app");
+  start_store();
+  source(
+      "BEGIN; INSERT INTO other VALUES ('the beginning'); INSERT INTO t SELECT seq, 1, REPEAT('x', 1500) FROM "
+      "seq_1_to_2000; INSERT INTO other VALUES ('the end'); COMMIT;"
+      "ALTER TABLE t DROP COLUMN a; INSERT INTO t VALUES (5000, 'after')");
+  run_struct("tables", cluster::v1::TABLES);
+  window_end_ = run_copy("full", {});
+  testing::TcpProxy proxy(target_server().port());
+  proxy.when(testing::Direction::kToServer, "the end", testing::OnPattern::kHoldRequest);
+  auto& component = start_incr(
+      1,
+      [&](cluster::v1::ComponentBoot& boot) {
+        boot.mutable_spec()->set_memory_bytes(24 << 20);
+        *boot.mutable_spec()->mutable_target() = net::to_proto(through(proxy));
+      },
+      [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(window_end_); });
+  const auto asks_for = [](const std::string& wish) {
+    return [wish](const ComponentStatus& status) {
+      const auto& wishes = status.incr_sync().needs_copy();
+      return std::find(wishes.begin(), wishes.end(), wish) != wishes.end();
+    };
+  };
+  ASSERT_TRUE(component.wait_status(asks_for("`app`.`t`#2"), 30s));
+  ASSERT_TRUE(wait_until([&] { return proxy.fired(); }));
+  const std::string seq = "SELECT MAX(seq) FROM sluice.checkpoint WHERE applier < 1000";
+  const std::string before = target_server().query_value(seq);
+  proxy.when(testing::Direction::kToServer, "the beginning", testing::OnPattern::kHoldRequest);
+  proxy.cut_all();
+  // The next session has read the tables' states.
+  ASSERT_TRUE(wait_until([&] { return target_server().query_value(seq) != before; }, 30s));
+  window_end_ = run_copy("full.r1", {"app.t"});
+  ASSERT_TRUE(wait_until([&] { return proxy.fired(); }, 30s));
+  proxy.release();
+  // The coordinator's word of the copy's end is still on its way: it would take no notice of the same wish.
+  EXPECT_TRUE(component.wait_status(asks_for("`app`.`t`#3"), 30s)) << "it waits for ever";
+  window_end_ = run_copy("full.r2", {"app.t"});
+  component.desire([&](ComponentDesired& desired) {
+    *desired.mutable_window_end() = net::to_proto(window_end_);
+    desired.add_recopied_tables("`app`.`t`#2");
+    desired.add_recopied_tables("`app`.`t`#3");
+  });
+  ASSERT_TRUE(wait_closed());
+  run_struct("struct.fk", cluster::v1::FOREIGN_KEYS);
+  component.desire([](ComponentDesired& desired) { desired.set_follow_strictly(true); });
+  drain();
+  expect_equal();
+}
+
 // Rows of a child without a key cannot be read again one by one: refused, never left as they are.
 TEST_F(CopiedTest, ACascadeInTheWindowToAChildWithoutAKeyIsRefused) {
   source(
