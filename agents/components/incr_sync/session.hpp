@@ -125,6 +125,7 @@ class Session {
   Position window_end() const;
   Status close_window();
   Status prepare_recheck(const std::vector<database::RecheckRow>& rows);
+  void wait_for_branches(const Error& pending);
   Status recheck_all();
   Status record_orphans();
   void end_snapshot();
@@ -230,6 +231,7 @@ class Session {
   bool orphans_recorded_ = false;
   std::set<std::pair<TableName, std::string>> unmatched_columns_;  // of the target; see wait_for_definitions
   Clock::time_point recheck_not_before_;
+  std::optional<Clock::time_point> branches_since_;  // prepared XA transactions keep the snapshot from being opened
 
   bool blocked_ = false;                   // the event at the front waits for copies
   std::set<TableName> owed_copies_;        // tables that a streamed transaction did not fit

@@ -14,6 +14,7 @@ constexpr std::string_view kLog = "incr_sync";
 constexpr size_t kRechecksAtOnce = 500;
 constexpr int64_t kSmallLagMs = 2000;
 constexpr int kCatchUpRounds = 5;
+constexpr auto kXaPatience = std::chrono::seconds(5);  // ordinary XA transactions are prepared for a moment only
 
 }  // namespace
 
@@ -78,9 +79,11 @@ Status Session::prepare_recheck(const std::vector<database::RecheckRow>& rows) {
   if (!position.ok()) {
     snapshot_.reset();
     if (position.error().code() != ErrorCode::XA_PENDING) return position.error();
-    recheck_not_before_ = Clock::now() + std::chrono::seconds(1);
+    wait_for_branches(position.error());
     return {};
   }
+  if (std::exchange(branches_since_, std::nullopt))
+    job_.change([](IncrProgress& progress) { progress.retrying.reset(); });
   // A transaction that stands in the log may not be visible yet; a snapshot without what is applied already is too old.
   if (stands_before(*position, watermark_.low())) {
     end_snapshot();
@@ -90,6 +93,16 @@ Status Session::prepare_recheck(const std::vector<database::RecheckRow>& rows) {
   snapshot_at_ = *position;
   if (compare_in_log(*position, extended_end_) > 0) extended_end_ = *position;
   return advance();
+}
+
+// Prepared branches end when somebody ends them. Those that nobody ends are told of: the window stays open until then.
+void Session::wait_for_branches(const Error& pending) {
+  const auto now = Clock::now();
+  recheck_not_before_ = now + std::chrono::seconds(1);
+  if (!branches_since_) branches_since_ = now;
+  if (now - *branches_since_ < kXaPatience) return;
+  if (!job_.sample().retrying) log::warn(kLog, "the window cannot be closed", {{"cause", pending}});
+  job_.change([&](IncrProgress& progress) { progress.retrying = pending; });
 }
 
 // A cascade that went through a row which was copied after it leaves rows behind that refer to nothing.

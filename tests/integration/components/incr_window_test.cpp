@@ -340,6 +340,37 @@ TEST_F(IncrWindowTest, RowsInTheWindowThatDoNotFitTheCopyAskForANewOne) {
   expect_equal();
 }
 
+// A branch that nobody ends holds the window open: the state says so, and names it. When it is over the window closes.
+TEST_F(IncrWindowTest, AForgottenBranchIsNamed) {
+  source(
+      "CREATE TABLE parent (id INT PRIMARY KEY); CREATE TABLE other (id INT PRIMARY KEY);"
+      "CREATE TABLE child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE);"
+      "INSERT INTO parent VALUES (1), (2); INSERT INTO child VALUES (10, 1), (20, 2)");
+  target_server().sql("DROP DATABASE app");
+  start_store();
+  run_copy_after_struct("full.child", "app.child");
+  source("DELETE FROM parent WHERE id = 1");
+  const Position end = run_copy("full.parent", {"app.parent", "app.other"});
+  source("XA START 'forgotten'; INSERT INTO other VALUES (7); XA END 'forgotten'; XA PREPARE 'forgotten'");
+  auto& component =
+      start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
+  const bool told = component.wait_status(
+      [](const ComponentStatus& status) {
+        return status.state() == cluster::v1::RETRYING && status.error().code() == "XA_PENDING" &&
+               status.error().cause().find("forgotten") != std::string::npos;
+      },
+      30s);
+  source("XA COMMIT 'forgotten'");
+  EXPECT_TRUE(told) << status().ShortDebugString();
+  ASSERT_TRUE(wait_closed());
+  EXPECT_TRUE(
+      component.wait_status([](const ComponentStatus& status) { return status.state() == cluster::v1::RUNNING; }, 20s));
+  run_struct("fk", cluster::v1::FOREIGN_KEYS);
+  follow_strictly();
+  drain();
+  expect_equal();
+}
+
 // Whether a copy holds a large transaction is not known while it comes; its rows may not fit the copy at all.
 TEST_F(IncrWindowTest, ALargeTransactionOfAnOlderDefinition) {
   source("CREATE TABLE t (id INT PRIMARY KEY, a INT, v VARCHAR(2000)); CREATE TABLE other (id INT PRIMARY KEY)");
