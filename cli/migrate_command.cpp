@@ -72,9 +72,12 @@ int stopped_early(const MigrateOptions& o, const Error& error, const std::string
 int run_in(const std::string& directory, const MigrateOptions& o, WorkProject work, const std::string& report_path) {
   auto cluster = LocalCluster::open(directory);
   if (!cluster.ok()) return stopped_early(o, cluster.error(), report_path);
-  Migration migration(o, std::move(work), *cluster, [] { return interrupts.load(); });
-  const Outcome outcome = migration.run();
-  const int status = conclude(migration.project(), outcome, report_path);
+  int status = kExitError;
+  {  // closes its connection at the end: the coordinator would wait for it
+    Migration migration(o, std::move(work), *cluster, [] { return interrupts.load(); });
+    const Outcome outcome = migration.run();
+    status = conclude(migration.project(), outcome, report_path);
+  }
   cluster->stop();
   return status;
 }

@@ -13,7 +13,7 @@ using cluster::v1::AgentMessage;
 using cluster::v1::CoordinatorMessage;
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds kFirstPause{200}, kLongestPause{2000};
+constexpr std::chrono::milliseconds kFirstPause{50}, kLongestPause{2000};
 constexpr std::chrono::milliseconds kLeastSilence{3000};
 constexpr size_t kHeartbeatsKept = 64, kLogLinesKept = 256;
 
