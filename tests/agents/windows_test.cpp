@@ -80,6 +80,28 @@ TEST_F(WindowsOfTables, WithTheKeysInPlaceTheTargetFollowsByItself) {
     EXPECT_EQ(text(verdict(sql, 70, false)), "apply:") << sql;
 }
 
+// Of a database that was made again, tables whose copies are newer stay.
+TEST_F(WindowsOfTables, ADatabaseIsDroppedButForNewerCopies) {
+  EXPECT_EQ(text(verdict("DROP DATABASE d", 70)), "apply:");
+  EXPECT_EQ(text(verdict("DROP DATABASE d", 40)), "other: c p");
+  EXPECT_EQ(verdict("DROP DATABASE d", 40).what, What::kDropOnly);
+  EXPECT_EQ(text(verdict("DROP DATABASE d", 5)), "other:");
+  EXPECT_EQ(text(verdict("DROP DATABASE elsewhere", 5)), "apply:");
+  TableRow copying = copied("c", 12, 0);
+  copying.state = TableState::kCopying;
+  windows_.set({copied("p", 10, 20), copying});
+  EXPECT_EQ(verdict("DROP DATABASE d", 40).what, What::kWait);
+  EXPECT_EQ(text(verdict("DROP DATABASE d", 40)), "other: c");
+}
+
+TEST_F(WindowsOfTables, WhatWouldBeMadeOtherwiseIsCopied) {
+  EXPECT_EQ(text(verdict("CREATE OR REPLACE TABLE c (id int)", 40)), "copy: c");
+  EXPECT_EQ(text(verdict("CREATE OR REPLACE TABLE p (id int)", 40)), "apply:");
+  EXPECT_EQ(text(verdict("CREATE OR REPLACE TABLE c (id int)", 40, false)), "apply:");
+  EXPECT_EQ(text(verdict("CREATE TABLE n LIKE o", 40)), "copy: n") << "o is as it became later";
+  EXPECT_EQ(text(verdict("CREATE TABLE n LIKE p", 40)), "apply:");
+}
+
 TEST_F(WindowsOfTables, NamesOfCopiesAreQuoted) { EXPECT_EQ(windows_.next_round({"my.db", "q#1"}), "`my.db`.`q#1`#1"); }
 
 }  // namespace

@@ -158,6 +158,7 @@ class Session {
   Result<bool> carry_out(const database::DdlEvent& ddl, const mysql::DdlStatement& statement);
   Result<bool> across_border(const database::DdlEvent& ddl, const mysql::DdlStatement& statement);
   Status drop_tables(const database::DdlEvent& ddl, const std::vector<TableName>& tables);
+  Status add_tables_of_log(const std::string& database, std::vector<TableName>& tables);
   Status need_copies(const std::vector<TableName>& tables, const std::string& reason);
   void wait_for_copies();
   void hear_of_copies();

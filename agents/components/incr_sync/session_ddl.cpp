@@ -100,20 +100,19 @@ Result<bool> Session::run_statement(const database::DdlEvent& ddl, const Positio
     case DdlVerdict::What::kSkip:
       return true;
     case DdlVerdict::What::kWait:
-      for (const auto& table : statement.tables) {
-        for (const TableName& name : {table.source, table.rename_to}) {
-          if (job_.mapping.includes(name) && windows_.contains(name)) awaited_[name] = 0;
-        }
-      }
+      for (const TableName& name : verdict.tables) awaited_[name] = 0;
       wait_for_copies();
       return false;
     case DdlVerdict::What::kNeedsCopy:
       SLUICE_TRY(need_copies(verdict.tables, statement.needs_copy ? statement.needs_copy_reason
                                                                   : "its definition changed while it was copied"));
       return false;
-    case DdlVerdict::What::kDropOnly:
-      SLUICE_TRY(drop_tables(ddl, verdict.tables));
+    case DdlVerdict::What::kDropOnly: {
+      std::vector<TableName> dropped = verdict.tables;
+      if (statement.kind == DdlKind::kDropDatabase) SLUICE_TRY(add_tables_of_log(statement.database, dropped));
+      SLUICE_TRY(drop_tables(ddl, dropped));
       return true;
+    }
     case DdlVerdict::What::kApply:
       break;
   }
@@ -192,15 +191,34 @@ Result<bool> Session::carry_out(const database::DdlEvent& ddl, const mysql::DdlS
 Status Session::after_statement(const mysql::DdlStatement& statement, database::DdlOutcome outcome) {
   const bool applied = outcome == database::DdlOutcome::kApplied;
   if (applied) job_.change([](IncrProgress& progress) { ++progress.ddl; });
-  if (statement.kind == DdlKind::kDropTable) {
+  std::vector<TableName> dropped;
+  if (statement.kind == DdlKind::kDropTable)
+    for (const auto& table : statement.tables) dropped.push_back(table.source);
+  if (statement.kind == DdlKind::kDropDatabase && applied) dropped = windows_.tables_of(statement.database);
+  for (const TableName& table : dropped) {
+    windows_.forget(table);
+    if (!applied) continue;
+    // A table that gets the name later has foreign keys of its own.
     SLUICE_ASSIGN(auto* connection, control());
-    for (const auto& table : statement.tables) {
-      windows_.forget(table.source);
-      // A table that gets the name later has foreign keys of its own.
-      if (applied) SLUICE_TRY(database::forget_table(*connection, job_.apply.owner, table.source));
-    }
+    SLUICE_TRY(database::forget_table(*connection, job_.apply.owner, table));
   }
   forget_definitions();
+  return {};
+}
+
+// The tables of a database that the log has made on the target: no copy knows them.
+Status Session::add_tables_of_log(const std::string& database, std::vector<TableName>& tables) {
+  SLUICE_ASSIGN(auto* target, target_catalog());
+  const std::string there = job_.mapping.target_database_of(database);
+  SLUICE_ASSIGN(const auto rows,
+                target->query("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE='BASE TABLE' AND "
+                              "TABLE_SCHEMA=" +
+                              mysql::quoted(there)));
+  for (const auto& row : rows.rows) {
+    const TableName name{database, row[0].value_or("")};
+    const bool ours = job_.mapping.includes(name) && job_.mapping.target_of(name) == TableName{there, name.table};
+    if (ours && !windows_.contains(name)) tables.push_back(name);
+  }
   return {};
 }
 

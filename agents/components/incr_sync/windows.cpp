@@ -88,11 +88,50 @@ std::vector<TableName> Windows::with_other_keys(const mysql::DdlStatement& state
   return {found.begin(), found.end()};
 }
 
+// Tables that the statement would make other than the source did: after a table that the target has as it became later,
+// or with the foreign keys of the table that it replaces, which are added from the definition that the copy has read.
+std::vector<TableName> Windows::made_otherwise(const mysql::DdlStatement& statement, const Position& end) const {
+  const bool late_model = statement.kind == mysql::DdlKind::kCreateTableLike &&
+                          std::any_of(statement.reads.begin(), statement.reads.end(), [&](const TableName& read) {
+                            const Place at = place(read, end);
+                            return at == Place::kBefore || at == Place::kBusy;
+                          });
+  std::vector<TableName> found;
+  for (const mysql::DdlTable& table : statement.tables) {
+    const bool replaced = statement.or_replace && keys_.contains(table.source);
+    if ((late_model || replaced) && place(table.source, end) != Place::kBefore) found.push_back(table.source);
+  }
+  return found;
+}
+
+std::vector<TableName> Windows::tables_of(const std::string& database) const {
+  std::vector<TableName> found;
+  for (const auto& [name, window] : tables_)
+    if (name.database == database) found.push_back(name);
+  return found;
+}
+
+// Tables whose copies are newer than the statement belong to a database that was made again since.
+DdlVerdict Windows::drop_database(const std::string& database, const TableMapping& mapping, const Position& end) const {
+  std::vector<TableName> busy, older;
+  bool newer = false;
+  for (const TableName& name : tables_of(database)) {
+    if (!mapping.includes(name)) continue;
+    const Place at = place(name, end);
+    if (at == Place::kBusy) busy.push_back(name);
+    if (at == Place::kInside || at == Place::kAfter) older.push_back(name);
+    newer |= at == Place::kBefore;
+  }
+  if (!busy.empty()) return {DdlVerdict::What::kWait, std::move(busy)};
+  if (!newer) return {DdlVerdict::What::kApply, {}};
+  return {DdlVerdict::What::kDropOnly, std::move(older)};
+}
+
 DdlVerdict Windows::ddl(const mysql::DdlStatement& statement, const TableMapping& mapping, const Position& end,
                         bool open) const {
   using What = DdlVerdict::What;
-  std::vector<TableName> skipped, inside, applied, all;
-  bool busy = false;
+  if (statement.kind == mysql::DdlKind::kDropDatabase) return drop_database(statement.database, mapping, end);
+  std::vector<TableName> skipped, inside, applied, all, busy;
   auto look = [&](const TableName& name) {
     if (!mapping.includes(name)) return;
     all.push_back(name);
@@ -104,7 +143,7 @@ DdlVerdict Windows::ddl(const mysql::DdlStatement& statement, const TableMapping
         inside.push_back(name);
         break;
       case Place::kBusy:
-        busy = true;
+        busy.push_back(name);
         break;
       default:
         applied.push_back(name);
@@ -114,14 +153,15 @@ DdlVerdict Windows::ddl(const mysql::DdlStatement& statement, const TableMapping
     look(table.source);
     look(table.rename_to);
   }
-  if (busy) return {What::kWait, {}};
+  if (!busy.empty()) return {What::kWait, std::move(busy)};
   if (statement.needs_copy && skipped.size() < all.size()) {
     std::vector<TableName> tables = inside;
     tables.insert(tables.end(), applied.begin(), applied.end());
     return {What::kNeedsCopy, std::move(tables)};
   }
   if (open) {
-    std::vector<TableName> children = with_other_keys(statement, end);
+    std::vector<TableName> children = with_other_keys(statement, end), made = made_otherwise(statement, end);
+    children.insert(children.end(), made.begin(), made.end());
     std::erase_if(children, [&](const TableName& name) { return !mapping.includes(name); });
     if (!children.empty()) return {What::kNeedsCopy, std::move(children)};
   }

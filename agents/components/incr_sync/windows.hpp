@@ -26,7 +26,7 @@ struct DdlVerdict {
     kApply,
     kDropOnly,   // only the tables of `tables` are dropped
     kNeedsCopy,  // the tables of `tables` are copied again
-    kWait,       // a table of it is being copied
+    kWait,       // the tables of `tables` are being copied
   } what = What::kApply;
   std::vector<TableName> tables;  // on the source
 };
@@ -50,6 +50,7 @@ class Windows {
   void extend(const TableName& source, const Position& end);
   void forget(const TableName& source) { tables_.erase(source); }
   bool contains(const TableName& source) const { return tables_.contains(source); }
+  std::vector<TableName> tables_of(const std::string& database) const;  // on the source
   // How the copy that is asked for is named: "`db`.`table`#round".
   std::string next_round(const TableName& source) const;
   uint32_t round(const TableName& source) const;
@@ -62,6 +63,8 @@ class Windows {
   };
   enum class Place : uint8_t { kUnknown, kBefore, kInside, kAfter, kBusy };
   Place place(const TableName& source, const Position& end) const;
+  DdlVerdict drop_database(const std::string& database, const TableMapping& mapping, const Position& end) const;
+  std::vector<TableName> made_otherwise(const mysql::DdlStatement& statement, const Position& end) const;
   std::vector<TableName> with_other_keys(const mysql::DdlStatement& statement, const Position& end) const;
   std::map<TableName, Window> tables_;
   std::map<TableName, std::vector<ForeignKey>> keys_;  // of tables with foreign keys, as their copies have read them

@@ -111,6 +111,29 @@ TEST_F(IncrWindowTest, WithoutIncrementalItEndsWhenTheWindowIsClosed) {
   expect_equal();
 }
 
+// The database is dropped and made again before its tables are copied: the copies are newer than that.
+TEST_F(IncrWindowTest, ADatabaseMadeAgainKeepsItsNewerCopies) {
+  const std::string again =
+      "DROP DATABASE app; CREATE DATABASE app CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci; USE app;";
+  source("CREATE TABLE early (id INT PRIMARY KEY); INSERT INTO early VALUES (1)");
+  target_server().sql("DROP DATABASE app");
+  start_store();
+  source("CREATE TABLE of_log (id INT PRIMARY KEY); INSERT INTO of_log VALUES (1)");
+  source(again + "CREATE TABLE made (id INT PRIMARY KEY, v INT); INSERT INTO made VALUES (1, 1)");
+  run_struct("tables", cluster::v1::TABLES);
+  const Position end = run_copy("full");
+  target("CREATE TABLE early (id INT PRIMARY KEY)");  // as if it had been copied before
+  source("CREATE TABLE early (v INT PRIMARY KEY); INSERT INTO early VALUES (5); INSERT INTO made VALUES (2, 2)");
+  write_window("early", start_, start_);
+  start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
+  ASSERT_TRUE(wait_closed());
+  EXPECT_EQ(target_server().query_value("SELECT v FROM app.made WHERE id = 1"), "1");
+  follow_strictly();
+  source("UPDATE made SET v = 3 WHERE id = 1");
+  drain();
+  expect_equal();
+}
+
 // What CASCADE and SET NULL do to children is not in the log: the children are read again from the source.
 TEST_F(IncrWindowTest, CascadesInTheWindowAreReadAgain) {
   const std::string columns = "(id INT PRIMARY KEY, p INT, v INT";
