@@ -49,11 +49,11 @@ TEST_F(Pause, OneNodeBeyondItsLease) {
   const pid_t agent = run.find("sluice agent"), zombie = run.find("component incr_sync");
   ASSERT_GT(zombie, 0);
   std::this_thread::sleep_for(drill.moment(milliseconds(500)));
-  ::kill(agent, SIGSTOP);
-  ::kill(zombie, SIGSTOP);
+  send_signal(agent, SIGSTOP);
+  send_signal(zombie, SIGSTOP);
   ASSERT_FALSE(wait_until([&] { return run.find("component incr_sync") != zombie; }, seconds(14)));
-  ::kill(agent, SIGCONT);
-  ::kill(zombie, SIGCONT);
+  send_signal(agent, SIGCONT);
+  send_signal(zombie, SIGCONT);
   ASSERT_TRUE(wait_until([&] { return run.find("component incr_sync") != zombie; }, seconds(30))) << run.logs();
   insert_and_expect(logs);
   workload.stop();

@@ -44,7 +44,7 @@ TEST_F(Interrupt, AFrozenCoordinatorDoesNotHoldTheCommand) {
   ASSERT_TRUE(wait_until([&] { return run.find("component incr_sync") > 0; }, minutes(1))) << run.logs();
   const pid_t coordinator = run.find("sluice coordinator");
   ASSERT_GT(coordinator, 0);
-  ASSERT_EQ(::kill(coordinator, SIGSTOP), 0);
+  send_signal(coordinator, SIGSTOP);
   run.interrupt();
   std::this_thread::sleep_for(seconds(1));  // two signals, not one
   run.interrupt();
@@ -135,7 +135,7 @@ TEST_F(Interrupt, AFrozenCoordinatorIsStartedAgain) {
   run.start({"--include", "app.*", "--follow"});
   ASSERT_TRUE(wait_until([&] { return run.find("component incr_sync") > 0; }, minutes(1))) << run.logs();
   const pid_t frozen = run.find("sluice coordinator");
-  ASSERT_EQ(::kill(frozen, SIGSTOP), 0);
+  send_signal(frozen, SIGSTOP);
   ASSERT_TRUE(wait_until([&] { return run.output().find("does not answer") != std::string::npos; }, minutes(1)));
   ASSERT_TRUE(
       wait_until([&] { return run.output().find("The coordinator answers again") != std::string::npos; }, minutes(2)))
@@ -152,7 +152,7 @@ TEST_F(Interrupt, CleanupEndsWhatOutlivedTheCommand) {
   run.start({"--include", "app.*", "--throttle-rps", "1000"});
   ASSERT_TRUE(wait_until([&] { return run.find("component full_import") > 0; }, minutes(1))) << run.logs();
   const pid_t component = run.find("component full_import"), agent = run.find("sluice agent");
-  for (const pid_t pid : {component, agent}) ASSERT_EQ(::kill(pid, SIGSTOP), 0);  // they do not end by themselves
+  for (const pid_t pid : {component, agent}) send_signal(pid, SIGSTOP);  // they do not end by themselves
   run.kill9();
   ASSERT_EQ(run.find("component full_import"), component);
   run.start({"--cleanup"});

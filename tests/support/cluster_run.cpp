@@ -33,7 +33,7 @@ ClusterRun::~ClusterRun() {
   coordinator_.kill9();
   for (auto& [name, agent] : agents_) agent.kill9();
   for (int round = 0; round < 100 && !components().empty(); ++round) {
-    for (const pid_t pid : components()) ::kill(pid, SIGKILL);
+    for (const pid_t pid : components()) send_signal(pid, SIGKILL);
     wait_until([this] { return components().empty(); }, std::chrono::milliseconds(50));
   }
 }
@@ -62,16 +62,16 @@ void ClusterRun::start_agent(const std::string& name) {
 std::vector<pid_t> ClusterRun::freeze_node(const std::string& name) {
   // The agent first: it must not see its components stop.
   std::vector<pid_t> stopped{agent(name).pid()};
-  ::kill(stopped.front(), SIGSTOP);
+  send_signal(stopped.front(), SIGSTOP);
   for (const pid_t pid : components("", name)) {
-    ::kill(pid, SIGSTOP);
+    send_signal(pid, SIGSTOP);
     stopped.push_back(pid);
   }
   return stopped;
 }
 
 void ClusterRun::wake(const std::vector<pid_t>& processes) {
-  for (const pid_t pid : processes) ::kill(pid, SIGCONT);
+  for (const pid_t pid : processes) send_signal(pid, SIGCONT);
 }
 
 int ClusterRun::client(std::vector<std::string> args, std::string* output) {

@@ -33,7 +33,7 @@ MigrateRun::MigrateRun(MariaDbServer& source, MariaDbServer& target)
 MigrateRun::~MigrateRun() {
   process_.kill9();
   for (int round = 0; round < 100 && !processes().empty(); ++round) {
-    for (const pid_t pid : processes()) ::kill(pid, SIGKILL);
+    for (const pid_t pid : processes()) send_signal(pid, SIGKILL);
     wait_until([this] { return processes().empty(); }, std::chrono::milliseconds(50));
   }
 }

@@ -142,6 +142,11 @@ int ChildProcess::terminate(std::chrono::milliseconds patience) {
   return status_.value_or(-1);
 }
 
+void send_signal(pid_t pid, int number) {
+  if (pid <= 1) throw std::runtime_error("a signal for process " + std::to_string(pid));
+  kill(pid, number);
+}
+
 int run_program(const std::string& program, const std::vector<std::string>& args, std::string* output,
                 std::chrono::milliseconds patience) {
   TempDir folder("sluice-run");

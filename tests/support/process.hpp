@@ -44,6 +44,10 @@ class ChildProcess {
   std::optional<int> status_;
 };
 
+// kill(2) on one process. Throws for a number that is no process's: kill(-1) would end every process of the machine,
+// and -1 is what a search answers when the process has just gone.
+void send_signal(pid_t pid, int number);
+
 // Starts a program and waits; exit status, with its output in `output`. Throws after `patience`.
 int run_program(const std::string& program, const std::vector<std::string>& args, std::string* output = nullptr,
                 std::chrono::milliseconds patience = std::chrono::minutes(2));

@@ -13,6 +13,7 @@
 #include "tests/support/fake_component.hpp"
 #include "tests/support/mariadb.hpp"
 #include "tests/support/ok.hpp"
+#include "tests/support/process.hpp"
 #include "tests/support/server_pair.hpp"
 #include "tests/support/tcp_proxy.hpp"
 #include "tests/support/wait.hpp"
@@ -137,7 +138,7 @@ TEST_F(FullImport, KilledAndResumedRepeatsNoFinishedChunk) {
   spec_.set_throttle_rows_per_second(60'000);
   const pid_t pid = fork_import();
   ASSERT_TRUE(wait_for_chunks(8));
-  kill(pid, SIGKILL);
+  testing::send_signal(pid, SIGKILL);
   wait_for_end(pid);
   spec_.set_epoch(2);
   spec_.set_throttle_rows_per_second(0);
@@ -158,7 +159,7 @@ TEST_F(FullImport, KilledAgainAndAgain) {
   for (int round = 0; round < 4; ++round) {
     const pid_t pid = fork_import();
     ASSERT_TRUE(wait_for_chunks(2 * round + 1));
-    kill(pid, SIGKILL);
+    testing::send_signal(pid, SIGKILL);
     wait_for_end(pid);
     spec_.set_epoch(spec_.epoch() + 1);
   }
@@ -175,13 +176,13 @@ TEST_F(FullImport, AFrozenProcessThatWakesUpWritesNothing) {
   spec_.set_throttle_rows_per_second(20'000);
   const pid_t pid = fork_import();
   ASSERT_TRUE(wait_for_chunks(2));
-  kill(pid, SIGSTOP);
+  testing::send_signal(pid, SIGSTOP);
   spec_.set_epoch(2);
   spec_.set_throttle_rows_per_second(0);
   ASSERT_OK(run());
   EXPECT_EQ(differences(), "");
   target().sql("UPDATE d.t SET x = 'the new owner'");
-  kill(pid, SIGCONT);
+  testing::send_signal(pid, SIGCONT);
   EXPECT_EQ(wait_for_end(pid), 1 << 8);
   EXPECT_EQ(target().query_value("SELECT COUNT(*) FROM d.t WHERE x = 'the new owner'"), "60000");
   EXPECT_EQ(meta("COUNT(*)", "connection", "epoch = 1"), "0");

@@ -97,7 +97,7 @@ TEST_F(IncrBarrier, KilledWhileAStatementRuns) {
     source("INSERT INTO u VALUES (10" + n + "), (20" + n + "); INSERT INTO u VALUES (30" + n + ")");
     ASSERT_TRUE(arrives("u", std::to_string(std::stoi(before) + 3)));
     source("UPDATE t SET w" + n + " = 6; INSERT INTO u VALUES (40" + n + ")");
-    kill(pid, SIGKILL);
+    testing::send_signal(pid, SIGKILL);
     EXPECT_EQ(reap(pid), 128 + SIGKILL);
     if (done_meanwhile) {
       // Its connection is still there, and the server knows nothing of the client's end.
@@ -107,7 +107,7 @@ TEST_F(IncrBarrier, KilledWhileAStatementRuns) {
     pid = spawn_incr(epoch_, target_server().endpoint());  // the Supervisor starts it again
     unblock();
     ASSERT_TRUE(arrives("u", std::to_string(std::stoi(before) + 4)));
-    kill(pid, SIGKILL);
+    testing::send_signal(pid, SIGKILL);
     reap(pid);
   }
   start_incr(++epoch_);

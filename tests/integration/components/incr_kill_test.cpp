@@ -24,7 +24,7 @@ TEST_F(IncrKillTest, KilledAtAnyMoment) {
       if (epoch == 0 || random() % 2 == 0) ++epoch;
       const pid_t pid = spawn_incr(epoch, target_server().endpoint(), static_cast<uint32_t>(1 + random() % 5));
       std::this_thread::sleep_for(std::chrono::milliseconds(200 + random() % 500));
-      kill(pid, SIGKILL);
+      testing::send_signal(pid, SIGKILL);
       EXPECT_EQ(reap(pid), 128 + SIGKILL);
     }
   }
@@ -42,10 +42,10 @@ TEST_F(IncrKillTest, AFrozenProcessWritesNothingAfterItsReplacement) {
   Load load(seed, 3, 700);
   const pid_t old = spawn_incr(1, target_server().endpoint());
   ASSERT_TRUE(wait_until([&] { return target_server().query_value("SELECT COUNT(*) FROM app.t") != "0"; }));
-  kill(old, SIGSTOP);
+  testing::send_signal(old, SIGSTOP);
   start_incr(2);
   ASSERT_TRUE(wait_until([&] { return status().incr_sync().transactions() > 100; }));
-  kill(old, SIGCONT);
+  testing::send_signal(old, SIGCONT);
   EXPECT_EQ(reap(old), 9);  // STALE_EPOCH
   load.wait();
   drain();
@@ -155,12 +155,12 @@ TEST_F(IncrKillTest, AStatementThatIsUnderWayDoesNotArriveAfterTheTakeOver) {
              testing::OnPattern::kHoldRequest);
   source("TRUNCATE TABLE t; INSERT INTO t VALUES (2, 2), (3, 3)");
   ASSERT_TRUE(wait_until([&] { return proxy.fired(); }));
-  kill(old, SIGSTOP);
+  testing::send_signal(old, SIGSTOP);
   EXPECT_EQ(target_server().query_value("SELECT GROUP_CONCAT(id) FROM app.t"), "1");
   start_incr(2);
   ASSERT_TRUE(wait_until([&] { return target_server().query_value("SELECT COUNT(*) FROM app.t") == "2"; }, 60s));
   proxy.release();
-  kill(old, SIGCONT);
+  testing::send_signal(old, SIGCONT);
   EXPECT_EQ(reap(old), 9);  // STALE_EPOCH
   source("INSERT INTO t VALUES (4, 4)");
   drain();

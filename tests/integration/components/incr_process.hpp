@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "tests/integration/components/incr_fixture.hpp"
+#include "tests/support/process.hpp"
 
 namespace sluice::agents {
 

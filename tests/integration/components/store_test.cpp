@@ -12,6 +12,7 @@
 #include "agents/components/store/store.hpp"
 #include "tests/integration/store/store_fixture.hpp"
 #include "tests/support/fake_component.hpp"
+#include "tests/support/process.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace sluice::agents {
@@ -98,7 +99,7 @@ class StoreProcess {
   ~StoreProcess() { kill9(); }
   void kill9() {
     if (pid_ <= 0) return;
-    kill(pid_, SIGKILL);
+    testing::send_signal(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
     pid_ = 0;
   }

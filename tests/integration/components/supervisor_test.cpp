@@ -242,7 +242,7 @@ TEST_F(SupervisorTest, KilledProcessIsReportedAndRunsAgainUnderTheNextEpoch) {
   coordinator_->desire({assignment("p.run", 1, "run")});
   ASSERT_TRUE(coordinator_->reaches("p.run", 1, cluster::v1::RUNNING));
   const ProcessId first = process_of("p.run", 1);
-  ::kill(static_cast<pid_t>(first.pid), SIGKILL);
+  testing::send_signal(static_cast<pid_t>(first.pid), SIGKILL);
   ASSERT_TRUE(coordinator_->reaches("p.run", 1, cluster::v1::FAILED));
   EXPECT_EQ(coordinator_->status("p.run", 1).error().code(), "PROCESS_CRASHED");
   EXPECT_NE(coordinator_->status("p.run", 1).error().cause().find("signal 9"), std::string::npos);
@@ -259,7 +259,7 @@ TEST_F(SupervisorTest, ReplacementKillsAFrozenProcessFirst) {
   coordinator_->desire({assignment("p.run", 1, "run")});
   ASSERT_TRUE(coordinator_->reaches("p.run", 1, cluster::v1::RUNNING));
   const ProcessId frozen = process_of("p.run", 1);
-  ::kill(static_cast<pid_t>(frozen.pid), SIGSTOP);
+  testing::send_signal(static_cast<pid_t>(frozen.pid), SIGSTOP);
   coordinator_->desire({assignment("p.run", 2, "run")});
   ASSERT_TRUE(coordinator_->reaches("p.run", 2, cluster::v1::RUNNING));
   EXPECT_FALSE(is_alive(frozen));
@@ -270,7 +270,7 @@ TEST_F(SupervisorTest, FrozenProcessIsFoundAndKilled) {
   coordinator_->desire({assignment("p.run", 1, "run")});
   ASSERT_TRUE(coordinator_->reaches("p.run", 1, cluster::v1::RUNNING));
   const ProcessId frozen = process_of("p.run", 1);
-  ::kill(static_cast<pid_t>(frozen.pid), SIGSTOP);
+  testing::send_signal(static_cast<pid_t>(frozen.pid), SIGSTOP);
   ASSERT_TRUE(coordinator_->reaches("p.run", 1, cluster::v1::FAILED));
   EXPECT_FALSE(is_alive(frozen));
 }
@@ -280,12 +280,12 @@ TEST_F(SupervisorTest, ProcessThatSleptBeyondItsLeaseEndsByItself) {
   coordinator_->desire({assignment("p.run", 1, "run")});
   ASSERT_TRUE(coordinator_->reaches("p.run", 1, cluster::v1::RUNNING));
   const ProcessId process = process_of("p.run", 1);
-  ::kill(static_cast<pid_t>(process.pid), SIGSTOP);
+  testing::send_signal(static_cast<pid_t>(process.pid), SIGSTOP);
   agent_.kill9();  // nobody is left who could kill the process
   const BootTime lease_end = system_clock().boot_time() + std::chrono::milliseconds(kTtlMs);
   ASSERT_TRUE(wait_until([&] { return system_clock().boot_time() > lease_end; }));
   ASSERT_TRUE(is_alive(process));
-  ::kill(static_cast<pid_t>(process.pid), SIGCONT);
+  testing::send_signal(static_cast<pid_t>(process.pid), SIGCONT);
   EXPECT_TRUE(is_gone(process, 5s));
 }
 
@@ -330,7 +330,7 @@ TEST_F(SupervisorTest, EndWhileNoAgentWatchedIsReportedByTheNext) {
   ASSERT_TRUE(coordinator_->reaches("p.run", 1, cluster::v1::RUNNING));
   const ProcessId process = process_of("p.run", 1);
   agent_.kill9();
-  ::kill(static_cast<pid_t>(process.pid), SIGKILL);
+  testing::send_signal(static_cast<pid_t>(process.pid), SIGKILL);
   ASSERT_TRUE(is_gone(process));
   start_agent();
   ASSERT_TRUE(coordinator_->reaches("p.run", 1, cluster::v1::FAILED));
@@ -357,7 +357,7 @@ TEST_F(SupervisorTest, LostLeaseKillsComponentsBeforeItsEnd) {
   coordinator_->desire({assignment("p.run", 1, "run")});
   ASSERT_TRUE(coordinator_->reaches("p.run", 1, cluster::v1::RUNNING));
   const ProcessId process = process_of("p.run", 1);
-  ::kill(static_cast<pid_t>(process.pid), SIGSTOP);  // cannot end by itself
+  testing::send_signal(static_cast<pid_t>(process.pid), SIGSTOP);  // cannot end by itself
   coordinator_->grant(false);
   const BootTime lease_end = system_clock().boot_time() + std::chrono::milliseconds(kTtlMs);
   EXPECT_TRUE(is_gone(process, std::chrono::milliseconds(3 * kTtlMs)));
