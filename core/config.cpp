@@ -7,6 +7,8 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "core/ascii.hpp"
+
 namespace sluice {
 namespace {
 
@@ -116,8 +118,7 @@ Result<int64_t> Config::integer(const std::string& key, int64_t otherwise, int64
 }
 
 Result<bool> Config::flag(const std::string& key, bool otherwise) const {
-  std::string value = text(key);
-  for (char& c : value) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string value = ascii::lower(text(key));
   if (value.empty()) return otherwise;
   if (value == "true" || value == "yes" || value == "on" || value == "1") return true;
   if (value == "false" || value == "no" || value == "off" || value == "0") return false;

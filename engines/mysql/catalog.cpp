@@ -5,7 +5,9 @@
 #include <cstdlib>
 #include <set>
 
+#include "core/ascii.hpp"
 #include "engines/mysql/column_types.hpp"
+#include "engines/mysql/name_folding.hpp"
 #include "engines/mysql/sql_text.hpp"
 
 namespace sluice::mysql {
@@ -48,31 +50,15 @@ Status for_each_row(Connection& connection, const std::vector<std::string>& scop
   return {};
 }
 
-// Servers with lower_case_table_names take names without regard to case: then names are compared in lower case.
-struct Naming {
-  bool fold = false;
-  static std::string lower(std::string name) {
-    for (char& c : name) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-    return name;
-  }
-  TableName key(std::string database, std::string table) const {
-    if (!fold) return {std::move(database), std::move(table)};
-    return {lower(std::move(database)), lower(std::move(table))};
-  }
-  TableName key(const Row& row) const { return key(text(row, 0), text(row, 1)); }
-};
+TableName name_of(const Row& row) { return {text(row, 0), text(row, 1)}; }
 
-Result<Naming> naming_of(Connection& connection) {
-  SLUICE_ASSIGN(const auto mode, connection.query_value("SELECT @@lower_case_table_names"));
-  return Naming{mode != "0"};
-}
-
-Status read_engines(Connection& connection, const Naming& naming, const std::vector<TableName>& names, Tables& tables) {
+Status read_engines(Connection& connection, const NameFolding& folding, const std::vector<TableName>& names,
+                    Tables& tables) {
   const std::set<TableName> wanted(names.begin(), names.end());
   return for_each_row(connection, scopes(names, "table_schema", "table_name"),
                       "SELECT table_schema,table_name,engine FROM information_schema.tables", "",
                       [&](const Row& row) -> Status {
-                        const TableName name = naming.key(row);
+                        const TableName name = folding.key(name_of(row));
                         if (wanted.count(name) == 0) return {};
                         TableSchema& schema = tables[name];
                         schema.database = text(row, 0);
@@ -82,14 +68,15 @@ Status read_engines(Connection& connection, const Naming& naming, const std::vec
                       });
 }
 
-Status read_columns(Connection& connection, const Naming& naming, const std::vector<TableName>& names, Tables& tables) {
+Status read_columns(Connection& connection, const NameFolding& folding, const std::vector<TableName>& names,
+                    Tables& tables) {
   return for_each_row(
       connection, scopes(names, "table_schema", "table_name"),
       "SELECT table_schema,table_name,column_name,data_type,column_type,is_nullable,extra,character_set_name,"
       "collation_name,character_maximum_length,character_octet_length,numeric_precision,numeric_scale,"
       "datetime_precision FROM information_schema.columns",
       "ORDER BY table_schema,table_name,ordinal_position", [&](const Row& row) -> Status {
-        const auto table = tables.find(naming.key(row));
+        const auto table = tables.find(folding.key(name_of(row)));
         if (table == tables.end()) return {};
         ColumnText column{text(row, 2), text(row, 3), text(row, 4), text(row, 5), text(row, 6), row[7],
                           row[8],       row[9],       row[10],      row[11],      row[12],      row[13]};
@@ -124,13 +111,14 @@ std::string ignored_column(const ServerVersion& version) {
   return version.number >= 80'000 ? "IF(is_visible='NO','YES','NO')" : "'NO'";
 }
 
-Status read_keys(Connection& connection, const Naming& naming, const std::vector<TableName>& names, Tables& tables) {
+Status read_keys(Connection& connection, const NameFolding& folding, const std::vector<TableName>& names,
+                 Tables& tables) {
   SLUICE_TRY(for_each_row(connection, scopes(names, "table_schema", "table_name"),
                           "SELECT table_schema,table_name,index_name,non_unique,seq_in_index,column_name,sub_part,"
                           "index_type," +
                               ignored_column(connection.version()) + " FROM information_schema.statistics",
                           "ORDER BY table_schema,table_name,index_name,seq_in_index", [&](const Row& row) -> Status {
-                            const auto table = tables.find(naming.key(row));
+                            const auto table = tables.find(folding.key(name_of(row)));
                             return table == tables.end() ? Status() : add_key_part(table->second, row);
                           }));
   for (auto& [name, schema] : tables) {
@@ -201,9 +189,13 @@ Result<std::string> show_create(Connection& connection, const std::string& state
 }  // namespace
 
 bool is_transactional(std::string_view engine) {
-  std::string lower;
-  for (const char c : engine) lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return lower == "innodb" || lower == "rocksdb" || lower == "tokudb" || lower == "oceanbase" || lower == "ndbcluster";
+  const std::string name = ascii::lower(engine);
+  return name == "innodb" || name == "rocksdb" || name == "tokudb" || name == "oceanbase" || name == "ndbcluster";
+}
+
+std::string modern_name(std::string charset) {
+  if (charset == "utf8" || charset.starts_with("utf8_")) charset.insert(4, "mb3");
+  return charset;
 }
 
 bool TableInfo::transactional() const { return is_transactional(engine); }
@@ -244,22 +236,22 @@ Result<TableSchema> read_table(Connection& connection, const TableName& name) {
 Result<Tables> read_tables(Connection& connection, const std::vector<TableName>& requested) {
   Tables tables;
   if (requested.empty()) return tables;
-  SLUICE_ASSIGN(const auto naming, naming_of(connection));
+  SLUICE_ASSIGN(const auto folding, NameFolding::of(connection));
   std::vector<TableName> names;
-  for (const auto& name : requested) names.push_back(naming.key(name.database, name.table));
-  SLUICE_TRY(read_engines(connection, naming, names, tables));
-  SLUICE_TRY(read_columns(connection, naming, names, tables));
+  for (const auto& name : requested) names.push_back(folding.key(name));
+  SLUICE_TRY(read_engines(connection, folding, names, tables));
+  SLUICE_TRY(read_columns(connection, folding, names, tables));
   // A table that was dropped between the queries has no columns.
   std::erase_if(tables, [](const auto& entry) { return entry.second.columns.empty(); });
-  SLUICE_TRY(read_keys(connection, naming, names, tables));
+  SLUICE_TRY(read_keys(connection, folding, names, tables));
   SLUICE_ASSIGN(auto foreign, read_foreign_keys(connection, scopes(names, "table_schema", "table_name"),
                                                 scopes(names, "constraint_schema", "table_name")));
   for (auto& [name, keys] : foreign) {
-    const auto table = tables.find(naming.key(name.database, name.table));
+    const auto table = tables.find(folding.key(name));
     if (table == tables.end()) continue;
     for (auto& [key_name, key] : keys) table->second.foreign_keys.push_back(std::move(key));
   }
-  if (!naming.fold) return tables;
+  if (folding.mode() == NameFolding::Mode::kAsWritten) return tables;
   Tables by_requested;
   for (size_t i = 0; i < requested.size(); ++i) {
     const auto table = tables.find(names[i]);
@@ -281,9 +273,13 @@ Result<std::string> show_create_view(Connection& connection, const TableName& na
 Result<std::vector<ChildKey>> foreign_keys_to(Connection& connection, const std::vector<TableName>& parents) {
   std::vector<ChildKey> result;
   if (parents.empty()) return result;
-  const std::set<TableName> wanted(parents.begin(), parents.end());
+  SLUICE_ASSIGN(const auto folding, NameFolding::of(connection));
+  std::set<TableName> wanted;
   std::set<std::string> databases;
-  for (const auto& parent : parents) databases.insert(parent.database);
+  for (const auto& parent : parents) {
+    const auto key = wanted.insert(folding.key(parent)).first;
+    databases.insert(key->database);
+  }
   // A child may be in any database of users. Each is named in a query of its own: without an equality the server opens
   // every table and view that it has, those of `sys` included, which is slow and has crashed MariaDB 10.11.
   SLUICE_ASSIGN(const auto users, list_databases(connection, TableMapping()));
@@ -297,7 +293,8 @@ Result<std::vector<ChildKey>> foreign_keys_to(Connection& connection, const std:
   SLUICE_ASSIGN(auto keys, read_foreign_keys(connection, columns, rules));
   for (auto& [child, by_name] : keys) {
     for (auto& [name, key] : by_name) {
-      if (wanted.count({key.referenced_database, key.referenced_table}) > 0) result.push_back({child, std::move(key)});
+      if (wanted.contains(folding.key({key.referenced_database, key.referenced_table})))
+        result.push_back({child, std::move(key)});
     }
   }
   return result;

@@ -16,6 +16,8 @@
 namespace sluice::mysql {
 
 bool is_transactional(std::string_view engine);
+// utf8 is what older servers call utf8mb3, also inside names of collations.
+std::string modern_name(std::string charset);
 
 // By its type: "BASE TABLE", "VIEW", "SEQUENCE", "SYSTEM VERSIONED".
 inline bool is_table(std::string_view type) { return type != "VIEW" && type != "SEQUENCE"; }

@@ -5,6 +5,8 @@
 #include <cctype>
 #include <cstdlib>
 
+#include "core/ascii.hpp"
+
 namespace sluice::mysql {
 namespace {
 
@@ -63,11 +65,6 @@ constexpr std::array kTypes = std::to_array<TypeName>({
     {"vector", kVector},
 });
 
-std::string lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
-
 bool contains(const std::string& text, std::string_view part) { return text.find(part) != text.npos; }
 
 uint32_t number(const std::optional<std::string>& text) {
@@ -114,8 +111,9 @@ std::vector<std::string> parse_labels(std::string_view text) {
 }
 
 Result<Column> make_column(const ColumnText& text) {
-  const auto known = std::find_if(kTypes.begin(), kTypes.end(),
-                                  [&, type = lower(text.data_type)](const TypeName& t) { return t.name == type; });
+  const auto known =
+      std::find_if(kTypes.begin(), kTypes.end(),
+                   [&, type = ascii::lower(text.data_type)](const TypeName& t) { return t.name == type; });
   if (known == kTypes.end()) return Error(ErrorCode::UNSUPPORTED, "column type " + text.data_type, text.name);
   Column column;
   column.name = text.name;
@@ -123,7 +121,7 @@ Result<Column> make_column(const ColumnText& text) {
   column.sql_type = text.column_type;
   column.is_unsigned = contains(text.column_type, "unsigned") && column.type <= kDecimal;
   column.nullable = text.nullable == "YES";
-  const std::string extra = lower(text.extra);
+  const std::string extra = ascii::lower(text.extra);
   // "VIRTUAL GENERATED", "STORED GENERATED" (both servers), "PERSISTENT" (old MariaDB). MySQL's "DEFAULT_GENERATED" is
   // an expression default.
   column.generated = contains(extra, "virtual") || contains(extra, "stored generated") || contains(extra, "persistent");

@@ -362,6 +362,10 @@ TEST(Ddl, FoldsNames) {
   for (const auto& [sql, wanted] : cases) EXPECT_EQ(fold_names(sql, "App", 0), wanted) << sql;
   EXPECT_EQ(fold_names("ALTER TABLE x.t ADD B int", "x", 0), "ALTER TABLE x.t ADD B int");
   EXPECT_EQ(fold_name("A\u0416\u20ac\xff"), "a\u0436\u20ac\xff");
+  EXPECT_TRUE(same_name("Stra\u00dfe_\u00c4", "STRA\u00dfE_\u00e4"));
+  EXPECT_TRUE(same_name("\u0130", "i")) << "letters of other lengths";
+  EXPECT_FALSE(same_name("a", "ab"));
+  EXPECT_FALSE(same_name("a\u00c4", "a\u00d6"));
 }
 
 TEST(Ddl, TellsOfColumns) {

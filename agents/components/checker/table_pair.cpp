@@ -1,19 +1,16 @@
 #include "agents/components/checker/table_pair.hpp"
 
-#include <strings.h>
-
 #include <algorithm>
 
 #include "engines/mysql/catalog.hpp"
+#include "engines/mysql/dialect/fold.hpp"
 
 namespace sluice::agents::checker {
 namespace {
 
-bool same_name(const std::string& a, const std::string& b) { return strcasecmp(a.c_str(), b.c_str()) == 0; }
-
 const Column* find_column(const TableSchema& schema, const std::string& name) {
   const auto found = std::find_if(schema.columns.begin(), schema.columns.end(),
-                                  [&](const Column& column) { return same_name(column.name, name); });
+                                  [&](const Column& column) { return mysql::same_name(column.name, name); });
   return found == schema.columns.end() ? nullptr : &*found;
 }
 
@@ -44,7 +41,7 @@ std::string index_name(const TableSchema& target, const std::vector<std::string>
     for (size_t i = 0; matches && i < columns.size(); ++i) {
       const KeyPart& part = key.parts[i];
       matches = part.column != KeyPart::kExpression && part.prefix_length == 0 &&
-                same_name(target.columns[part.column].name, columns[i]);
+                mysql::same_name(target.columns[part.column].name, columns[i]);
     }
     if (matches) return key.name;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "engines/mysql/dialect/fold.hpp"
 #include "engines/mysql/sql_text.hpp"
 
 namespace sluice::agents {
@@ -10,16 +11,10 @@ namespace {
 
 bool at_or_before(const Position& a, const Position& b) { return compare_in_log(a, b) <= 0; }
 
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return text;
-}
-
 bool names_one(const std::vector<std::string>& columns, const std::vector<std::string>& names) {
   return std::any_of(columns.begin(), columns.end(), [&](const std::string& column) {
     return std::any_of(names.begin(), names.end(),
-                       [&](const std::string& name) { return lower(name) == lower(column); });
+                       [&](const std::string& name) { return mysql::same_name(name, column); });
   });
 }
 

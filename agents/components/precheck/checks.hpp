@@ -12,6 +12,7 @@
 #include "agents/components/precheck/grants.hpp"
 #include "agents/components/runtime/component.hpp"
 #include "engines/mysql/catalog.hpp"
+#include "engines/mysql/name_folding.hpp"
 
 namespace sluice::agents::precheck {
 
@@ -61,7 +62,7 @@ class Facts {
   Result<std::set<std::string>> target_databases();
   // Names, as folded() makes them, and types of what exists in these databases on the target.
   Result<const std::map<TableName, std::string>*> existing();
-  Result<TableName> folded(TableName name);  // as a target that keeps names in lower case finds it
+  Result<TableName> folded(TableName name);  // names that are one on the target come out the same
   Result<const Grants*> grants(mysql::Connection& connection);
 
  private:
@@ -69,7 +70,7 @@ class Facts {
   std::optional<std::map<TableName, TableSchema>> schemas_;
   std::optional<std::vector<std::string>> databases_;
   std::optional<std::map<TableName, std::string>> existing_;
-  std::optional<bool> target_folds_case_;
+  std::optional<mysql::NameFolding> target_folding_;
   std::map<const mysql::Connection*, Grants> grants_;
 };
 

@@ -3,16 +3,11 @@
 #include <algorithm>
 
 #include "agents/components/precheck/checks.hpp"
+#include "engines/mysql/dialect/fold.hpp"
 #include "engines/mysql/sql_text.hpp"
 
 namespace sluice::agents::precheck {
 namespace {
-
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return text;
-}
 
 // MyISAM counts per group when the column is not the first of a key; InnoDB refuses such a table (1075).
 Result<Outcome> auto_increment_keys(Facts& facts) {
@@ -41,7 +36,8 @@ Result<Outcome> foreign_key_names(Facts& facts) {
     SLUICE_ASSIGN(const TableName target, facts.folded(facts.mapping.target_of(name)));
     for (const ForeignKey& key : schema.foreign_keys) {
       if (!facts.mapping.includes(key.referenced_database, key.referenced_table)) continue;
-      const auto [at, fresh] = seen.emplace(std::pair(lower(target.database), lower(key.name)), name.to_string());
+      const auto [at, fresh] =
+          seen.emplace(std::pair(mysql::fold_name(target.database), mysql::fold_name(key.name)), name.to_string());
       if (!fresh) found.emplace_back(name.to_string(), name.to_string() + " and " + at->second + " (" + key.name + ")");
     }
   }
@@ -65,12 +61,12 @@ Result<Outcome> generated_time_zone(Facts& facts) {
       const TableName name{database, row[0].value_or("")};
       const auto schema = schemas->find(name);
       if (schema == schemas->end()) continue;
-      const std::string expression = lower(row[2].value_or(""));
+      const std::string expression = mysql::fold_name(row[2].value_or(""));
       bool depends = expression.find("from_unixtime") != std::string::npos ||
                      expression.find("unix_timestamp") != std::string::npos;
       for (const Column& column : schema->second.columns)
         depends = depends || (column.type == ColumnType::kTimestamp &&
-                              expression.find(lower(mysql::quote_name(column.name))) != std::string::npos);
+                              expression.find(mysql::fold_name(mysql::quote_name(column.name))) != std::string::npos);
       const std::string object = name.to_string() + "." + row[1].value_or("");
       if (depends) found.emplace_back(object, object);
     }

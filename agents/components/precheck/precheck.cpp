@@ -169,15 +169,10 @@ Result<const std::map<TableName, std::string>*> Facts::existing() {
 }
 
 Result<TableName> Facts::folded(TableName name) {
-  if (!target_folds_case_) {
-    SLUICE_ASSIGN(const auto& value, variable_or_empty(*target, "lower_case_table_names"));
-    target_folds_case_ = !value.empty() && value != "0";
+  if (!target_folding_) {
+    SLUICE_ASSIGN(target_folding_, mysql::NameFolding::of(*target));
   }
-  if (!*target_folds_case_) return name;
-  for (std::string* part : {&name.database, &name.table})
-    for (char& c : *part)
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return name;
+  return target_folding_->key(std::move(name));
 }
 
 Result<const Grants*> Facts::grants(mysql::Connection& connection) {

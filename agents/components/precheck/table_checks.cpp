@@ -2,16 +2,11 @@
 #include <algorithm>
 
 #include "agents/components/precheck/checks.hpp"
+#include "core/ascii.hpp"
 #include "engines/mysql/sql_text.hpp"
 
 namespace sluice::agents::precheck {
 namespace {
-
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return text;
-}
 
 // A pattern that names nothing is a slip of the pen, unless it is a wildcard for tables that are still to come.
 Result<Outcome> scope(Facts& facts) {
@@ -42,7 +37,7 @@ Result<Outcome> tables_supported(Facts& facts) {
   SLUICE_ASSIGN(const auto* tables, facts.tables());
   Findings found;
   for (const mysql::TableInfo& info : *tables) {
-    std::string engine = lower(info.engine);
+    std::string engine = ascii::lower(info.engine);
     bool without_rows = false;
     for (std::string_view e : {"blackhole", "mrg_myisam", "federated", "connect", "spider", "s3", "sphinx", "oqgraph"})
       without_rows = without_rows || engine == e;
@@ -63,7 +58,7 @@ Result<Outcome> tables_transactional(Facts& facts) {
     auto schema = schemas->find(info.name);
     const bool has_key = schema != schemas->end() && schema->second.row_key() != nullptr;
     // Only InnoDB's snapshots are tied to a position of the log.
-    if (!has_key && lower(info.engine) != "innodb") keyless.emplace_back(info.name, info.engine);
+    if (!has_key && ascii::lower(info.engine) != "innodb") keyless.emplace_back(info.name, info.engine);
     if (has_key && !info.transactional()) keyed.emplace_back(info.name, info.engine);
   }
   const std::string cure = "ALTER TABLE … ENGINE=InnoDB on the source";
@@ -177,12 +172,6 @@ Result<Outcome> lower_case_table_names(Facts& facts) {
                  "");
 }
 
-// utf8 is what older servers call utf8mb3.
-std::string modern(std::string name) {
-  if (name == "utf8" || name.rfind("utf8_", 0) == 0) name.insert(4, "mb3");
-  return name;
-}
-
 Result<Outcome> target_charsets(Facts& facts) {
   std::set<std::string> known;
   // Newer MariaDB servers keep the whole names of some collations only in the second table.
@@ -192,13 +181,13 @@ Result<Outcome> target_charsets(Facts& facts) {
     auto found = facts.target->query(query);
     if (!found.ok() && !facts.target->alive()) return found.error();
     if (!found.ok()) continue;
-    for (const auto& row : found->rows) known.insert(modern(row[0].value_or("")));
+    for (const auto& row : found->rows) known.insert(mysql::modern_name(row[0].value_or("")));
   }
   SLUICE_ASSIGN(const auto* schemas, facts.schemas());
   SLUICE_ASSIGN(const auto* tables, facts.tables());
   std::map<std::string, std::string> unknown;  // collation -> first user
   auto use = [&](const std::string& collation, const std::string& user) {
-    if (!collation.empty() && known.count(modern(collation)) == 0) unknown.emplace(collation, user);
+    if (!collation.empty() && known.count(mysql::modern_name(collation)) == 0) unknown.emplace(collation, user);
   };
   for (const auto& [name, schema] : *schemas)
     for (const Column& column : schema.columns) use(column.collation, name.to_string() + "." + column.name);

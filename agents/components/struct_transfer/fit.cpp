@@ -2,33 +2,23 @@
 #include <algorithm>
 
 #include "agents/components/struct_transfer/session.hpp"
+#include "engines/mysql/dialect/fold.hpp"
 
 namespace sluice::agents::struct_transfer {
 namespace {
 
 std::string shape(const Column& c) { return c.sql_type.empty() ? "another type" : c.sql_type; }
 
-bool equal_ignoring_case(const std::string& a, const std::string& b) {
-  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
-}
-
-// utf8 is what older servers call utf8mb3, also inside names of collations.
-std::string modern(std::string name) {
-  if (name == "utf8" || name.rfind("utf8_", 0) == 0) name.insert(4, "mb3");
-  return name;
-}
-
 std::string column_misfit(const Column& from, const Column& to, bool exact) {
   // MariaDB keeps JSON as text.
-  if (from.type == ColumnType::kJson && to.type == ColumnType::kText && modern(to.charset) == "utf8mb4")
+  if (from.type == ColumnType::kJson && to.type == ColumnType::kText && mysql::modern_name(to.charset) == "utf8mb4")
     return from.nullable && !to.nullable ? "is NOT NULL" : "";
   if (from.type != to.type || from.is_unsigned != to.is_unsigned)
     return "is " + shape(to) + " instead of " + shape(from);
   if (from.generated != to.generated) return to.generated ? "is generated" : "is not generated";
-  if (modern(from.charset) != modern(to.charset))
+  if (mysql::modern_name(from.charset) != mysql::modern_name(to.charset))
     return "has character set " + to.charset + " instead of " + from.charset;
-  if (exact && modern(from.collation) != modern(to.collation))
+  if (exact && mysql::modern_name(from.collation) != mysql::modern_name(to.collation))
     return "has collation " + to.collation + " instead of " + from.collation;
   if (from.nullable && !to.nullable) return "is NOT NULL";
   if (from.labels != to.labels) return "has other labels";
@@ -53,13 +43,13 @@ std::vector<std::string> key_columns(const TableSchema& schema) {
 std::string misfit(const TableSchema& source, const TableSchema& target, bool exact) {
   for (const Column& from : source.columns) {
     auto to = std::find_if(target.columns.begin(), target.columns.end(),
-                           [&](const Column& c) { return equal_ignoring_case(c.name, from.name); });
+                           [&](const Column& c) { return mysql::same_name(c.name, from.name); });
     if (to == target.columns.end()) return "column " + from.name + " is missing";
     if (std::string text = column_misfit(from, *to, exact); !text.empty()) return "column " + from.name + " " + text;
   }
   if (exact && source.columns.size() != target.columns.size()) return "it has more columns";
   auto from = key_columns(source), to = key_columns(target);
-  if (!std::equal(from.begin(), from.end(), to.begin(), to.end(), equal_ignoring_case)) return "its key is another one";
+  if (!std::equal(from.begin(), from.end(), to.begin(), to.end(), mysql::same_name)) return "its key is another one";
   return {};
 }
 

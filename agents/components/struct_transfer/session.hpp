@@ -10,6 +10,7 @@
 
 #include "agents/components/runtime/component.hpp"
 #include "engines/mysql/catalog.hpp"
+#include "engines/mysql/name_folding.hpp"
 #include "sinks/database/bookkeeping.hpp"
 
 namespace sluice::agents::struct_transfer {
@@ -23,7 +24,7 @@ struct Session {
   std::unique_ptr<mysql::Connection> source;
   // Both registered under the fence. `ddl` speaks utf8mb4 as definitions do; `meta` speaks binary, for the bookkeeping.
   std::unique_ptr<mysql::Connection> ddl, meta;
-  bool target_folds_case = false;  // lower_case_table_names is not 0 there
+  mysql::NameFolding target_folding;
 
   // Creates the bookkeeping, takes over from older epochs, then opens the connections.
   Status open();
@@ -37,7 +38,7 @@ struct Session {
   void report(const TableName& from, const TableName& to, const std::string& state);
 
   // The key under which the target would find a name.
-  TableName folded(TableName name) const;
+  TableName folded(TableName name) const { return target_folding.key(std::move(name)); }
   // Names and types ("BASE TABLE", "VIEW" …) of what exists in these databases of the target, by folded name.
   Result<std::map<TableName, std::string>> existing(const std::set<std::string>& databases);
   // Definitions on the target, by folded name.

@@ -27,12 +27,6 @@ mysql::ConnectOptions connect_options(mysql::Purpose purpose) {
   return options;
 }
 
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return text;
-}
-
 }  // namespace
 
 Status Session::open() {
@@ -53,8 +47,7 @@ Status Session::open() {
   SLUICE_ASSIGN(source,
                 mysql::Connection::open(net::from_proto(spec.source()), connect_options(mysql::Purpose::kCatalog)));
   SLUICE_TRY(source->exec(kSourceSession));
-  SLUICE_ASSIGN(const auto& folds, mysql::variable(*ddl, "lower_case_table_names"));
-  target_folds_case = folds != "0";
+  SLUICE_ASSIGN(target_folding, mysql::NameFolding::of(*ddl));
   return {};
 }
 
@@ -87,11 +80,6 @@ void Session::report(const TableName& from, const TableName& to, const std::stri
     entry->set_state(state);
     entry->set_finished(true);
   });
-}
-
-TableName Session::folded(TableName name) const {
-  if (!target_folds_case) return name;
-  return {lower(std::move(name.database)), lower(std::move(name.table))};
 }
 
 Result<std::map<TableName, std::string>> Session::existing(const std::set<std::string>& databases) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/utf8.hpp"
 #include "engines/mysql/binlog/bytes.hpp"
 
 namespace sluice::mysql {
@@ -56,16 +57,7 @@ std::string latin1_to_utf8(std::string_view bytes) {
   for (char c : bytes) {
     uint32_t code = static_cast<uint8_t>(c);
     if (code >= 0x80 && code < 0xa0) code = kLatin1Upper[code - 0x80];
-    if (code < 0x80) {
-      text.push_back(c);
-    } else if (code < 0x800) {
-      text.push_back(static_cast<char>(0xc0 | code >> 6));
-      text.push_back(static_cast<char>(0x80 | (code & 63)));
-    } else {
-      text.push_back(static_cast<char>(0xe0 | code >> 12));
-      text.push_back(static_cast<char>(0x80 | (code >> 6 & 63)));
-      text.push_back(static_cast<char>(0x80 | (code & 63)));
-    }
+    append_utf8(text, code);
   }
   return text;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/ascii.hpp"
 #include "engines/mysql/binlog/bytes.hpp"
 
 namespace sluice::mysql {
@@ -195,9 +196,10 @@ Result<Heartbeats> parse_heartbeat(std::string_view body, bool version2) {
 }
 
 namespace {
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-bool is_word(char c) { return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '_'; }
+bool is_word(char c) {
+  return (ascii::lower(c) >= 'a' && ascii::lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '_';
+}
 
 // The next word in lower case (cut at 15 characters), and the text after it.
 std::string next_word(std::string_view* sql) {
@@ -205,7 +207,7 @@ std::string next_word(std::string_view* sql) {
   std::string word;
   size_t at = 0;
   for (; at < sql->size() && is_word((*sql)[at]); ++at) {
-    if (word.size() < 15) word.push_back(lower((*sql)[at]));
+    if (word.size() < 15) word.push_back(ascii::lower((*sql)[at]));
   }
   sql->remove_prefix(at);
   return word;

@@ -6,6 +6,7 @@
 
 #include "core/log.hpp"
 #include "engines/mysql/error_codes.hpp"
+#include "engines/mysql/name_folding.hpp"
 #include "engines/mysql/sql_text.hpp"
 
 namespace sluice::mysql {
@@ -119,9 +120,10 @@ Status load_collations(Connection& connection, Collations* collations) {
 }
 
 Result<bool> folds_names(Connection& connection) {
-  SLUICE_ASSIGN(const auto& mode, connection.query_value("SELECT @@global.lower_case_table_names"));
-  if (mode == "2") return Error(ErrorCode::UNSUPPORTED, "lower_case_table_names=2 on the source");
-  return mode == "1";
+  SLUICE_ASSIGN(const auto folding, NameFolding::of(connection));
+  if (folding.mode() == NameFolding::Mode::kIgnoresCase)
+    return Error(ErrorCode::UNSUPPORTED, "lower_case_table_names=2 on the source");
+  return folding.mode() == NameFolding::Mode::kLowerCase;
 }
 
 Result<StreamSettings> time_zones(Connection& connection) {

@@ -3,6 +3,10 @@
 #include <locale.h>
 #include <wctype.h>
 
+#include <algorithm>
+
+#include "core/ascii.hpp"
+#include "core/utf8.hpp"
 #include "engines/mysql/dialect/analysis.hpp"
 #include "engines/mysql/quoting.hpp"
 
@@ -13,19 +17,6 @@ wint_t lower(wint_t code) {
   static const locale_t unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
   if (unicode != nullptr) return towlower_l(code, unicode);
   return code >= 'A' && code <= 'Z' ? code + 32 : code;
-}
-
-void append_utf8(std::string& text, uint32_t code) {
-  if (code < 0x80) {
-    text.push_back(static_cast<char>(code));
-  } else if (code < 0x800) {
-    text.push_back(static_cast<char>(0xc0 | code >> 6));
-    text.push_back(static_cast<char>(0x80 | (code & 63)));
-  } else {
-    text.push_back(static_cast<char>(0xe0 | code >> 12));
-    text.push_back(static_cast<char>(0x80 | (code >> 6 & 63)));
-    text.push_back(static_cast<char>(0x80 | (code & 63)));
-  }
 }
 
 }  // namespace
@@ -51,6 +42,15 @@ std::string fold_name(std::string_view name) {
     }
   }
   return text;
+}
+
+bool same_name(std::string_view a, std::string_view b) {
+  const auto is_ascii = [](char c) { return static_cast<uint8_t>(c) < 0x80; };
+  size_t at = 0;
+  for (; at < std::min(a.size(), b.size()) && is_ascii(a[at]) && is_ascii(b[at]); ++at) {
+    if (ascii::lower(a[at]) != ascii::lower(b[at])) return false;
+  }
+  return fold_name(a.substr(at)) == fold_name(b.substr(at));
 }
 
 std::string fold_names(std::string_view sql, std::string_view default_database, uint64_t sql_mode) {

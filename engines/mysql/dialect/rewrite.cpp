@@ -1,20 +1,16 @@
 // The same statement for the target.
 #include <algorithm>
 
+#include "core/ascii.hpp"
 #include "engines/mysql/dialect/analysis.hpp"
 #include "engines/mysql/quoting.hpp"
 
 namespace sluice::mysql {
 namespace {
 
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
-}
-
 bool is_system_database(std::string_view name) {
   for (std::string_view system : {"mysql", "sys", "performance_schema", "information_schema"})
-    if (equal_ignoring_case(name, system)) return true;
+    if (ascii::equal_ignoring_case(name, system)) return true;
   return false;
 }
 
@@ -184,8 +180,8 @@ class Rewriter {
   bool engine_ignores_keys() const {
     if (s_.kind != DdlKind::kCreateTable || a_.engines.empty()) return false;
     std::string_view engine = engine_name(a_, a_.engines.front());
-    return !equal_ignoring_case(engine, "InnoDB") && !equal_ignoring_case(engine, "NDB") &&
-           !equal_ignoring_case(engine, "NDBCLUSTER");
+    return !ascii::equal_ignoring_case(engine, "InnoDB") && !ascii::equal_ignoring_case(engine, "NDB") &&
+           !ascii::equal_ignoring_case(engine, "NDBCLUSTER");
   }
   bool leaves_key_out(const Item& item) const {
     return options_.drop_foreign_keys || (item.parent && !mapping_.includes(*item.parent)) || engine_ignores_keys();
@@ -289,12 +285,12 @@ Status engine_edits(std::vector<Edit>& edits, const Analysis& analysis) {
         analysis.statement.tables.empty() ? "" : analysis.statement.tables.front().source.to_string());
   auto text = [&](ByteRange r) { return analysis.tokens.sql.substr(r.begin, r.end - r.begin); };
   for (const ByteRange& range : analysis.engines)
-    if (!equal_ignoring_case(engine_name(analysis, range), "InnoDB")) edits.push_back({range, "InnoDB"});
+    if (!ascii::equal_ignoring_case(engine_name(analysis, range), "InnoDB")) edits.push_back({range, "InnoDB"});
   for (const ByteRange& range : analysis.row_formats) {
     std::string_view option = text(range);
     std::string_view format = option.substr(option.find_last_of(" =\t\r\n") + 1);
     for (std::string_view other : {"FIXED", "PAGE", "PAGED", "TOKUDB_DEFAULT"})
-      if (equal_ignoring_case(format, other)) edits.push_back({range, ""});
+      if (ascii::equal_ignoring_case(format, other)) edits.push_back({range, ""});
   }
   return {};
 }

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "engines/mysql/dialect/fold.hpp"
 #include "engines/mysql/row_decoder.hpp"
 #include "engines/mysql/sql_text.hpp"
 
@@ -33,7 +34,7 @@ class Collector {
       std::vector<ValueView> passed;
       for (const std::string& column : next.parent_columns) {
         for (size_t i = 0; i < edge.child_columns.size(); ++i) {
-          if (same_name(edge.child_columns[i], column)) passed.push_back(values[i]);
+          if (mysql::same_name(edge.child_columns[i], column)) passed.push_back(values[i]);
         }
       }
       if (passed.size() != next.parent_columns.size() || next.parent_columns.empty()) continue;

@@ -3,20 +3,15 @@
 #include <algorithm>
 #include <set>
 
+#include "engines/mysql/dialect/fold.hpp"
 #include "engines/mysql/sql_text.hpp"
 
 namespace sluice::database {
 namespace {
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
-  return out;
+std::string table_text(const TableName& name) {
+  return mysql::fold_name(name.database) + "\n" + mysql::fold_name(name.table);
 }
-
-std::string table_text(const TableName& name) { return lower(name.database) + "\n" + lower(name.table); }
 
 // Parent and child name the same seed, whatever the order of the columns in the key's declaration.
 uint64_t seed_of_reference(const TableName& parent, const std::vector<std::pair<std::string, std::string>>& sorted) {
@@ -28,7 +23,8 @@ uint64_t seed_of_reference(const TableName& parent, const std::vector<std::pair<
 std::vector<std::pair<std::string, std::string>> sorted_columns(const ForeignKey& key, bool parent_side) {
   std::vector<std::pair<std::string, std::string>> columns;
   for (size_t i = 0; i < key.referenced_columns.size() && i < key.columns.size(); ++i) {
-    columns.emplace_back(lower(key.referenced_columns[i]), parent_side ? key.referenced_columns[i] : key.columns[i]);
+    columns.emplace_back(mysql::fold_name(key.referenced_columns[i]),
+                         parent_side ? key.referenced_columns[i] : key.columns[i]);
   }
   std::sort(columns.begin(), columns.end());
   return columns;
@@ -135,7 +131,7 @@ class Builder {
 
   void add_unique(const Key& key) {
     KeySpec spec;
-    spec.seed = hash_text("unique\n" + table_text(plan_->target_name) + "\n" + lower(key.name));
+    spec.seed = hash_text("unique\n" + table_text(plan_->target_name) + "\n" + mysql::fold_name(key.name));
     for (const KeyPart& part : key.parts) {
       const bool expression = part.column == KeyPart::kExpression;
       const Column* target = expression ? nullptr : &input_.target->columns[part.column];
@@ -166,7 +162,7 @@ class Builder {
     const uint64_t seed = seed_of_reference(parent, columns);
     if (key.changes_child()) plan_->cascade_child = true;
     std::string own = std::to_string(seed);
-    for (const auto& [referenced, name] : columns) own += "\n" + lower(name);
+    for (const auto& [referenced, name] : columns) own += "\n" + mysql::fold_name(name);
     if (!seen.insert(hash_text(own)).second) return;
     KeySpec spec = reference(columns, seed);
     spec.shared = true;
@@ -246,13 +242,9 @@ bool brings_key(const TablePlan& plan, RowOp op, std::span<const ValueView> befo
 
 }  // namespace
 
-bool same_name(std::string_view a, std::string_view b) {
-  return a == b || (a.size() == b.size() && lower(a) == lower(b));
-}
-
 int find_column(const TableSchema& schema, std::string_view name) {
   for (size_t i = 0; i < schema.columns.size(); ++i) {
-    if (same_name(schema.columns[i].name, name)) return static_cast<int>(i);
+    if (mysql::same_name(schema.columns[i].name, name)) return static_cast<int>(i);
   }
   return -1;
 }

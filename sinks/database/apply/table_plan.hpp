@@ -63,7 +63,6 @@ struct PlanInput {
 Result<TablePlanPtr> make_plan(const PlanInput& input);
 
 uint64_t slot_of_table(const TableName& target);
-bool same_name(std::string_view a, std::string_view b);  // as column names are compared
 int find_column(const TableSchema& schema, std::string_view name);
 
 struct RowMode {

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <string>
 
+#include "core/ascii.hpp"
+
 namespace sluice::database {
 namespace {
 
@@ -75,7 +77,7 @@ bool append_ascii(std::string& text, std::string_view value) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte >= 0x80) return false;
     if (byte <= 0x20 || byte == 0x7f) continue;
-    text += byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte + 32) : c;
+    text += ascii::lower(c);
   }
   append_number(text, text.size() - start);
   return true;

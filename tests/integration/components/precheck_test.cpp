@@ -412,6 +412,12 @@ TEST_F(Precheck, ComparesLetterCaseOfServers) {
   EXPECT_EQ(level("LOWER_CASE_TABLE_NAMES"), "WARNING");
   source_->sql("CREATE TABLE a.T (id int PRIMARY KEY)");
   EXPECT_EQ(code(), "INVALID_ARGUMENT");
+  source_->sql("DROP TABLE a.T; CREATE TABLE a.`Ärzte` (id int PRIMARY KEY)");
+  EXPECT_EQ(code(), "OK") << status_.DebugString();
+  source_->sql("CREATE TABLE a.`ärzte` (id int PRIMARY KEY)");
+  EXPECT_EQ(code(), "INVALID_ARGUMENT");
+  EXPECT_NE(check("LOWER_CASE_TABLE_NAMES").cause().find("a.Ärzte and a.ärzte"), std::string::npos)
+      << status_.DebugString();
 }
 
 TEST_F(Precheck, RefusesToCopyATableOntoItself) {

@@ -531,6 +531,26 @@ TEST_F(StructTransfer, WarnsOfViewsWhoseDefinerIsMissing) {
   EXPECT_NE(status_.warnings(0).find("definer"), std::string::npos) << status_.warnings(0);
 }
 
+TEST_F(StructTransfer, ATargetThatKeepsNamesInLowerCaseTakesThem) {
+  MariaDbServer folding({.binlog = false, .args = {"--lower-case-table-names=1"}});
+  source_->sql(
+      "CREATE DATABASE a; CREATE TABLE a.`Ärzte` (id int PRIMARY KEY, `Ämter` int, KEY k (`Ämter`)); CREATE TABLE "
+      "a.Termine (id int PRIMARY KEY, CONSTRAINT f FOREIGN KEY (id) REFERENCES `Ärzte` (id))");
+  const auto run_there = [&](cluster::v1::StructPhase phase) {
+    auto there = spec(phase);
+    there.set_defer_indexes(true);
+    *there.mutable_target() = net::to_proto(folding.endpoint());
+    return run(there);
+  };
+  for (const auto phase : {cluster::v1::TABLES, cluster::v1::TABLES, cluster::v1::INDEXES, cluster::v1::FOREIGN_KEYS})
+    ASSERT_EQ(code(run_there(phase)), "OK") << cluster::v1::StructPhase_Name(phase);
+  EXPECT_EQ(folding.query_value("SELECT GROUP_CONCAT(table_name ORDER BY table_name) FROM information_schema.tables "
+                                "WHERE table_schema = 'b'"),
+            "termine,ärzte");
+  EXPECT_NE(create_text(folding, "b.`ärzte`").find("KEY `k` (`Ämter`)"), std::string::npos);
+  EXPECT_NE(create_text(folding, "b.termine").find("REFERENCES `ärzte` (`id`)"), std::string::npos);
+}
+
 TEST_F(StructTransfer, AnOlderEpochIsRefused) {
   source_->sql("CREATE DATABASE a; CREATE TABLE a.t (id int PRIMARY KEY)");
   auto old = spec(cluster::v1::TABLES);

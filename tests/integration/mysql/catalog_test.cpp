@@ -189,6 +189,17 @@ TEST(Catalog, ServersThatFoldNamesFindThem) {
   EXPECT_EQ(schema->name, "orders");
   EXPECT_EQ(schema->columns[0].name, "Id");
   ASSERT_EQ(schema->keys.size(), 1U);
+  // Letters that are not ASCII as well; and tables that refer to one are found by its name as it was written.
+  server.sql(
+      "CREATE TABLE Shop.`Ärzte` (id INT PRIMARY KEY); CREATE TABLE Shop.Termine (id INT PRIMARY KEY, CONSTRAINT f "
+      "FOREIGN KEY (id) REFERENCES `Ärzte` (id))");
+  const auto doctors = read_table(**connection, {"Shop", "Ärzte"});
+  ASSERT_TRUE(doctors.ok()) << doctors.error().to_string();
+  EXPECT_EQ(doctors->name, "ärzte");
+  const auto children = foreign_keys_to(**connection, {{"Shop", "Ärzte"}});
+  ASSERT_TRUE(children.ok()) << children.error().to_string();
+  ASSERT_EQ(children->size(), 1U);
+  EXPECT_EQ((*children)[0].child, (TableName{"shop", "termine"}));
 }
 
 }  // namespace
