@@ -227,8 +227,10 @@ Connection::~Connection() {
 }
 
 Error Connection::take_error(std::string_view sql) {
-  if (ends_session(mysql_errno(mysql_))) alive_ = false;
-  return error_of(mysql_, sql);
+  Error error = error_of(mysql_, sql);
+  if (!ends_session(mysql_errno(mysql_))) return error;
+  alive_ = false;
+  return error.with_object(endpoint_.display());  // whatever the statement was about, the server is what failed
 }
 
 void Connection::abort() {

@@ -102,6 +102,17 @@ TEST_F(ConnectionTest, ErrorsOfStatementsAreTyped) {
   EXPECT_TRUE(c->alive());
 }
 
+TEST_F(ConnectionTest, LimitsOfTheServerAreTyped) {
+  const auto c = connect();
+  ASSERT_TRUE(c->exec("SET max_heap_table_size=16384").ok());
+  ASSERT_TRUE(c->exec("CREATE TABLE d.m (a CHAR(250)) ENGINE=MEMORY").ok());
+  EXPECT_EQ(error_of(*c, "INSERT INTO d.m SELECT seq FROM d.seq_1_to_10000"), ErrorCode::DATABASE_DISK_FULL);
+  server_->sql("CREATE OR REPLACE USER few@'%' IDENTIFIED BY 'p' WITH MAX_USER_CONNECTIONS 1");
+  const auto only = Connection::open(server_->endpoint("few", "p"), {});
+  ASSERT_TRUE(only.ok()) << only.error().to_string();
+  EXPECT_EQ(error_of_opening(server_->endpoint("few", "p")), ErrorCode::TOO_MANY_CONNECTIONS);
+}
+
 TEST_F(ConnectionTest, ErrorsDoNotRepeatValues) {
   const auto c = connect();
   const auto failed = c->exec("INSERT INTO d.none VALUES (4711,'card number')");
@@ -130,6 +141,8 @@ TEST_F(ConnectionTest, AKilledConnectionStaysDead) {
   const auto result = c->query("SELECT 1");
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.error().code(), ErrorCode::CONNECTION_LOST);
+  EXPECT_EQ(result.error().object(), server_->endpoint().display());
+  EXPECT_NE(result.error().cause().find("SELECT 1"), std::string::npos);
   EXPECT_FALSE(c->alive());
   EXPECT_EQ(c->exec("SELECT 1").error().code(), ErrorCode::CONNECTION_LOST);
 }
