@@ -1,5 +1,6 @@
 #include "cli/record_printer.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <ostream>
@@ -37,7 +38,8 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-std::string quoted_text(std::string_view text) {
+// `ascii_only`: other bytes are escaped too.
+std::string quoted_text(std::string_view text, bool ascii_only = false) {
   std::string out = "'";
   for (char byte : text) {
     if (byte == '\'' || byte == '\\') out += '\\';
@@ -47,8 +49,8 @@ std::string quoted_text(std::string_view text) {
       out += "\\r";
     else if (byte == '\t')
       out += "\\t";
-    else if (static_cast<uint8_t>(byte) < 0x20)
-      out += "\\x" + std::string(1, "0123456789abcdef"[byte >> 4]) + "0123456789abcdef"[byte & 15];
+    else if (const auto code = static_cast<uint8_t>(byte); code < 0x20 || (ascii_only && code >= 0x7f))
+      out += "\\x" + std::string(1, "0123456789abcdef"[code >> 4]) + "0123456789abcdef"[code & 15];
     else
       out += byte;
   }
@@ -111,11 +113,12 @@ std::string printed_value(const Column& column, const ValueView& value) {
     default:
       break;
   }
-  if (!is_utf8(bytes)) return column.charset + ":" + hex_text(bytes.substr(0, kShownBytes));
-  if (bytes.size() <= kShownBytes) return quoted_text(bytes);
-  size_t cut = kShownBytes;
-  while (cut > 0 && (static_cast<uint8_t>(bytes[cut]) & 0xc0) == 0x80) --cut;
-  return quoted_text(bytes.substr(0, cut)) + "... (" + std::to_string(bytes.size()) + " bytes)";
+  if (bytes.size() > kShownBytes) more = "... (" + std::to_string(bytes.size()) + " bytes)";
+  // Another character set: its letters that are ASCII as such, the rest as bytes.
+  if (!is_utf8(bytes)) return column.charset + quoted_text(bytes.substr(0, kShownBytes), true) + more;
+  size_t cut = std::min(kShownBytes, bytes.size());
+  while (cut > 0 && cut < bytes.size() && (static_cast<uint8_t>(bytes[cut]) & 0xc0) == 0x80) --cut;
+  return quoted_text(bytes.substr(0, cut)) + more;
 }
 
 bool RecordPrinter::wanted(const TableSchema& schema) const {

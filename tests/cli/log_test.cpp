@@ -84,7 +84,9 @@ TEST(LogCommand, RefusesWhatItCannotUnderstand) {
 TEST(LogCommand, PrintsValuesReadably) {
   Column text{.name = "t", .type = ColumnType::kVarchar, .charset = "utf8mb4"};
   EXPECT_EQ(printed_value(text, ValueView::of_bytes("it's\n")), "'it\\'s\\n'");
-  EXPECT_EQ(printed_value(text, ValueView::of_bytes("\xff")), "utf8mb4:0xff");
+  EXPECT_EQ(printed_value(text, ValueView::of_bytes("\xff")), "utf8mb4'\\xff'");
+  text.charset = "latin1";
+  EXPECT_EQ(printed_value(text, ValueView::of_bytes("caf\xe9")), "latin1'caf\\xe9'");
   EXPECT_EQ(printed_value(text, ValueView::of_null(Physical::kBytes)), "NULL");
   Column set{.name = "s", .type = ColumnType::kSet, .labels = {"a", "b", "c"}};
   EXPECT_EQ(printed_value(set, ValueView::of_uint(5)), "'a,c'");
