@@ -17,7 +17,7 @@ constexpr ServerFlag kFlags[] = {
      "unless --listen is given"},
     {"region", "NAME", "Region of this node, for placement"},
     {"zone", "NAME", "Zone of this node: among equal nodes the components of a project go to different zones"},
-    {"label", "KEY=VALUE", "Label of this node; shown by sluice node list; may be repeated", true},
+    {"label", "KEY=VALUE", "Label of this node; shown by sluice node list -o json; may be repeated", true},
     {"node-id", "ID", "Id of this node (default: made once, kept in the data directory)"},
     {"log-file", "FILE", "Log file (default: agent.log in the data directory)"},
     {"heartbeat-ms", "N", "Milliseconds between heartbeats (default 1000)"},

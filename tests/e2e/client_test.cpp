@@ -140,6 +140,49 @@ TEST_F(Client, ADataDirectoryIsPrivateFromTheStart) {
   EXPECT_EQ(std::filesystem::status(folder.file("new")).permissions(), std::filesystem::perms::owner_all);
 }
 
+// Flags win over the environment, and that over the file.
+TEST_F(Client, SettingsComeFromFilesAndTheEnvironment) {
+  const std::string health = "127.0.0.1:" + std::to_string(free_port());
+  std::ofstream(folder.file("coordinator.yaml"))
+      << "data-dir: " << folder.file("c") << "\ngrpc: 127.0.0.1:1\nhttp: none\n";
+  std::ofstream(folder.file("agent.yaml")) << "region: north\nzone: z1\nlabel: [rack=r7, disk=nvme]\nnode-id: wrong\n";
+  std::filesystem::create_directories(folder.file("home/.config/sluice"));
+  std::ofstream(folder.file("home/.config/sluice/config.yaml"))
+      << "coordinator: " << grpc << "\ntoken-file: " << token() << "\n";
+  const auto start_with = [&](const std::string& name, std::vector<std::string> args,
+                              std::map<std::string, std::string> env) {
+    const std::string out = folder.file(name + ".out");
+    return ChildProcess::start(
+        {.program = program, .args = std::move(args), .env = std::move(env), .stdout_file = out, .stderr_file = out});
+  };
+  auto coordinator =
+      start_with("coordinator", {"coordinator", "--config", folder.file("coordinator.yaml")}, {{"SLUICE_GRPC", grpc}});
+  auto agent = start_with("agent", {"agent", "--config", folder.file("agent.yaml"), "--zone", "z2"},
+                          {{"SLUICE_DATA_DIR", folder.file("a")},
+                           {"SLUICE_COORDINATOR", grpc},
+                           {"SLUICE_TOKEN_FILE", token()},
+                           {"SLUICE_LISTEN", health},
+                           {"SLUICE_NODE_ID", "n1"}});
+  std::string nodes;
+  const auto list = [&] {
+    std::filesystem::remove(folder.file("list.out"));
+    auto command = start_with("list", {"node", "list", "-o", "json"}, {{"HOME", folder.file("home")}});
+    const bool done = command.wait(seconds(30)) == 0;
+    nodes = read_text_file(folder.file("list.out"));
+    return done && nodes.find("ONLINE") != std::string::npos;
+  };
+  ASSERT_TRUE(wait_until(list, seconds(30)))
+      << nodes << read_text_file(folder.file("coordinator.out")) << read_text_file(folder.file("agent.out"));
+  for (const char* said :
+       {"\"id\": \"n1\"", "\"region\": \"north\"", "\"zone\": \"z2\"", "\"rack\": \"r7\"", "\"disk\": \"nvme\""})
+    EXPECT_THAT(nodes, HasSubstr(said));
+
+  std::ofstream(folder.file("agent.yaml"), std::ios::app) << "colour: red\n";
+  auto refused = start_with("refused", {"agent", "--config", folder.file("agent.yaml")}, {});
+  EXPECT_EQ(refused.wait(seconds(30)), 2);
+  EXPECT_THAT(read_text_file(folder.file("refused.out")), HasSubstr("colour"));
+}
+
 TEST_F(Client, HelpSaysWhatIsNeeded) {
   for (const char* command : {"coordinator", "agent"}) {
     EXPECT_EQ(run({command, "--help"}), 0);

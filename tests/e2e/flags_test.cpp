@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <fstream>
 
 #include "tests/support/mariadb.hpp"
 #include "tests/support/migrate_run.hpp"
+#include "tests/support/temp_dir.hpp"
 #include "tests/support/wait.hpp"
 
 namespace sluice::testing {
@@ -105,6 +107,39 @@ TEST_P(Flags, DoWhatTheySay) {
 
 INSTANTIATE_TEST_SUITE_P(Migrate, Flags, ::testing::ValuesIn(kCases),
                          [](const auto& info) { return std::string(info.param.name); });
+
+// SOURCE and TARGET with a database each: one schema becomes another, passwords lie in files.
+class Addresses : public Servers {
+ protected:
+  std::string address(const MariaDbServer& server, const std::string& database, const std::string& options) const {
+    return std::string("mysql://") + MariaDbServer::kUser + "@127.0.0.1:" + std::to_string(server.port()) + "/" +
+           database + "?password-file=" + folder.file("password") + options;
+  }
+  int migrate(const std::string& from, const std::string& to) {
+    std::ofstream(folder.file("password")) << MariaDbServer::kPassword << "\n";
+    return run_program(std::getenv("SLUICE_BIN"), {"migrate", from, to, "--work-dir", folder.file("work")}, &output);
+  }
+  TempDir folder{"sluice-addresses"};
+  std::string output;
+};
+
+TEST_F(Addresses, NameADatabaseAndAPasswordFile) {
+  source.sql("CREATE DATABASE other; CREATE TABLE other.x (id INT PRIMARY KEY)");
+  EXPECT_EQ(migrate(address(source, "app", "&ssl-mode=disabled"), address(target, "moved", "")), 0) << output;
+  EXPECT_EQ(target.query_value("SELECT GROUP_CONCAT(id, a ORDER BY id) FROM moved.t"), "1a,2b");
+  EXPECT_EQ(target.query_value("SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name IN ('app','other')"),
+            "0");
+}
+
+TEST_F(Addresses, TlsThatTheServerDoesNotOfferIsAnError) {
+  EXPECT_EQ(migrate(address(source, "app", "&ssl-mode=required"), address(target, "moved", "")), 4);
+  EXPECT_NE(output.find("TLS_FAILED"), std::string::npos) << output;
+}
+
+TEST_F(Addresses, AMissingPasswordFileIsAnErrorOfUsage) {
+  EXPECT_EQ(migrate(address(source, "app", ".not"), address(target, "moved", "")), 2);
+  EXPECT_NE(output.find("password-file cannot be read"), std::string::npos) << output;
+}
 
 // What a foreign writer's row and a definition meet under each policy, strictly followed.
 struct Policy {

@@ -1,95 +1,10 @@
-// Full-Import between real servers: equal results, resume after SIGKILL, changes in the window, retries, fencing.
-#include "agents/components/full_import/full_import.hpp"
-
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <csignal>
+// Full-Import between real servers: equal results, changes in the window, what is refused, stop and resume.
 #include <thread>
 
-#include "core/net/convert.hpp"
-#include "tests/support/compare.hpp"
-#include "tests/support/fake_component.hpp"
-#include "tests/support/mariadb.hpp"
-#include "tests/support/ok.hpp"
-#include "tests/support/process.hpp"
-#include "tests/support/server_pair.hpp"
-#include "tests/support/tcp_proxy.hpp"
-#include "tests/support/wait.hpp"
+#include "tests/integration/components/full_import_fixture.hpp"
 
 namespace sluice::agents {
 namespace {
-
-using test::FakeComponent;
-using testing::MariaDbServer;
-using testing::wait_until;
-
-MariaDbServer& source() { return testing::source_server(); }
-MariaDbServer& target() { return testing::target_server(); }
-
-class FullImport : public ::testing::Test {
- protected:
-  void SetUp() override {
-    for (MariaDbServer* server : {&source(), &target()}) {
-      server->sql("DROP DATABASE IF EXISTS d; CREATE DATABASE d CHARACTER SET utf8mb4");
-    }
-    spec_.set_project_id("np_" + std::to_string(++counter_));
-    spec_.set_component_id(spec_.project_id() + ".full_import");
-    spec_.set_kind(cluster::v1::FULL_IMPORT);
-    spec_.set_epoch(1);
-    *spec_.mutable_source() = net::to_proto(source().endpoint());
-    *spec_.mutable_target() = net::to_proto(target().endpoint());
-    spec_.set_meta_database("sluice");
-    spec_.add_includes("d.*");
-    target();  // both run before a child process is forked
-  }
-
-  static void both(const std::string& sql) {
-    source().sql(sql);
-    target().sql(sql);
-  }
-  Status run() {
-    component_ = std::make_unique<FakeComponent>(spec_);
-    return run_full_import(*component_);
-  }
-  // In a process of its own, which can be killed. The child shares nothing with the test but the servers.
-  pid_t fork_import() {
-    const pid_t pid = fork();
-    if (pid != 0) return pid;
-    FakeComponent component(spec_);
-    const Status status = run_full_import(component);
-    _exit(status.ok() ? 0 : 1);
-  }
-  static int wait_for_end(pid_t pid) {
-    int status = 0;
-    waitpid(pid, &status, 0);
-    return status;
-  }
-  static std::string differences(const testing::CompareOptions& options = {}) {
-    return testing::differences(source(), target(), {"d"}, options);
-  }
-  std::string meta(const std::string& what, const std::string& table, const std::string& where = "1") const {
-    return target().query_value("SELECT " + what + " FROM sluice." + table + " WHERE project = '" + spec_.project_id() +
-                                "' AND " + where);
-  }
-  bool wait_for_chunks(int count) const {
-    return wait_until([&] {
-      return target().try_sql("SELECT 1 FROM sluice.chunk LIMIT 1") == 0 &&
-             std::stoi(meta("COUNT(*)", "chunk")) >= count;
-    });
-  }
-  static void fill(const std::string& table, int rows) {
-    source().sql("INSERT INTO d." + table + " SELECT seq, seq, REPEAT('x', 50) FROM d.seq_1_to_" +
-                 std::to_string(rows));
-  }
-
-  cluster::v1::ComponentSpec spec_;
-  std::unique_ptr<FakeComponent> component_;
-  static inline int counter_ = 0;
-};
-
-const char* const kTable = "CREATE TABLE d.t (id INT PRIMARY KEY, u INT UNIQUE, x VARCHAR(60))";
 
 TEST_F(FullImport, TablesOfAllKindsAreEqual) {
   both(R"sql(
@@ -128,64 +43,6 @@ INSERT INTO d.`odd, name;` VALUES (1, ''), (2, NULL);
   EXPECT_EQ(meta("MAX(round)", "table_state"), "1");
   EXPECT_EQ(component_->status().rows(), status.rows());
   EXPECT_EQ(component_->status().full_import().window_end().offset(), status.full_import().window_end().offset());
-}
-
-TEST_F(FullImport, KilledAndResumedRepeatsNoFinishedChunk) {
-  both(kTable);
-  both("CREATE TABLE d.k (a INT, b INT, c VARCHAR(60))");
-  fill("t", 120'000);
-  fill("k", 5'000);
-  spec_.set_throttle_rows_per_second(60'000);
-  const pid_t pid = fork_import();
-  ASSERT_TRUE(wait_for_chunks(8));
-  testing::send_signal(pid, SIGKILL);
-  wait_for_end(pid);
-  spec_.set_epoch(2);
-  spec_.set_throttle_rows_per_second(0);
-  ASSERT_OK(run());
-  EXPECT_EQ(differences(), "");
-  const int finished_before = std::stoi(meta("COUNT(*)", "chunk", "source_table = 't' AND epoch = 1"));
-  EXPECT_GE(finished_before, 2);
-  EXPECT_GE(std::stoi(meta("COUNT(*)", "chunk", "source_table = 't' AND epoch = 2")), 1);
-  EXPECT_EQ(meta("SUM(row_count)", "chunk", "source_table = 't'"), "120000");  // each row was copied once
-  EXPECT_EQ(meta("round", "table_state", "source_table = 't'"), "1");
-  EXPECT_EQ(meta("row_count", "table_state", "source_table = 't'"), "120000");
-}
-
-TEST_F(FullImport, KilledAgainAndAgain) {
-  both(kTable);
-  fill("t", 60'000);
-  spec_.set_throttle_rows_per_second(60'000);
-  for (int round = 0; round < 4; ++round) {
-    const pid_t pid = fork_import();
-    ASSERT_TRUE(wait_for_chunks(2 * round + 1));
-    testing::send_signal(pid, SIGKILL);
-    wait_for_end(pid);
-    spec_.set_epoch(spec_.epoch() + 1);
-  }
-  spec_.set_throttle_rows_per_second(0);
-  ASSERT_OK(run());
-  EXPECT_EQ(differences(), "");
-  EXPECT_EQ(meta("SUM(row_count)", "chunk", "source_table = 't'"), "60000");
-}
-
-// Frozen, replaced, woken: it must not write, and must end with an error.
-TEST_F(FullImport, AFrozenProcessThatWakesUpWritesNothing) {
-  both(kTable);
-  fill("t", 60'000);
-  spec_.set_throttle_rows_per_second(20'000);
-  const pid_t pid = fork_import();
-  ASSERT_TRUE(wait_for_chunks(2));
-  testing::send_signal(pid, SIGSTOP);
-  spec_.set_epoch(2);
-  spec_.set_throttle_rows_per_second(0);
-  ASSERT_OK(run());
-  EXPECT_EQ(differences(), "");
-  target().sql("UPDATE d.t SET x = 'the new owner'");
-  testing::send_signal(pid, SIGCONT);
-  EXPECT_EQ(wait_for_end(pid), 1 << 8);
-  EXPECT_EQ(target().query_value("SELECT COUNT(*) FROM d.t WHERE x = 'the new owner'"), "60000");
-  EXPECT_EQ(meta("COUNT(*)", "connection", "epoch = 1"), "0");
 }
 
 // The value was read at its old row and is read again at its new one: REPLACE. The old row's own event is in the
@@ -310,51 +167,6 @@ TEST_F(FullImport, ATableWithoutKeyIsNotMixedWithOtherRows) {
   spec_.set_epoch(2);
   ASSERT_OK(run());
   EXPECT_EQ(differences(), "");
-}
-
-TEST_F(FullImport, LostConnectionsAreRetried) {
-  both(kTable);
-  both("CREATE TABLE d.k (a INT, b INT, c VARCHAR(60))");
-  fill("t", 60'000);
-  fill("k", 20'000);
-  spec_.set_throttle_rows_per_second(30'000);
-  Status status;
-  component_ = std::make_unique<FakeComponent>(spec_);
-  std::thread import([&] { status = run_full_import(*component_); });
-  for (int round = 1; round <= 3; ++round) {
-    EXPECT_TRUE(wait_for_chunks(2 * round));
-    for (MariaDbServer* server : {&source(), &target()}) {
-      for (const auto& row :
-           server->query("SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'sluice' AND ID <> "
-                         "CONNECTION_ID()")) {
-        server->try_sql("KILL " + *row[0]);
-      }
-    }
-  }
-  import.join();
-  ASSERT_OK(status);
-  EXPECT_EQ(differences(), "");
-  EXPECT_EQ(meta("SUM(row_count)", "chunk", "source_table = 't'"), "60000");
-}
-
-// Connection ids begin anew with a server: those of before are not mistaken for ours.
-TEST_F(FullImport, ServersThatRestartAreWaitedFor) {
-  both(kTable);
-  fill("t", 60'000);
-  spec_.set_throttle_rows_per_second(30'000);
-  Status status;
-  component_ = std::make_unique<FakeComponent>(spec_);
-  std::thread import([&] { status = run_full_import(*component_); });
-  EXPECT_TRUE(wait_for_chunks(2));
-  target().kill9();
-  target().restart();
-  EXPECT_TRUE(wait_for_chunks(4));
-  source().kill9();
-  source().restart();
-  import.join();
-  ASSERT_OK(status);
-  EXPECT_EQ(differences(), "");
-  EXPECT_EQ(meta("SUM(row_count)", "chunk", "source_table = 't'"), "60000");
 }
 
 TEST_F(FullImport, StopsWhenDesiredAndResumes) {
@@ -490,88 +302,6 @@ TEST_F(FullImport, ForeignKeysOfTheTargetAreNotChecked) {
       "d.seq_1_to_20000");
   ASSERT_OK(run());
   EXPECT_EQ(differences(), "");
-}
-
-// The answer of a COMMIT is lost, or the COMMIT itself: the chunk row tells which, and no row is there twice.
-TEST_F(FullImport, ALostCommitIsDecidedByTheChunkRow) {
-  for (const auto action : {testing::OnPattern::kLoseAnswer, testing::OnPattern::kCutBefore}) {
-    SetUp();
-    both(kTable);
-    both("CREATE TABLE d.k (a INT, b INT, c VARCHAR(60))");
-    fill("t", 12'000);
-    fill("k", 2'000);
-    for (const char* table : {"d.t", "d.k"}) {
-      testing::TcpProxy proxy(target().port());
-      Endpoint through = target().endpoint();
-      through.port = proxy.port();
-      through.ssl_mode = SslMode::kDisabled;
-      *spec_.mutable_target() = net::to_proto(through);
-      spec_.clear_tables();
-      spec_.add_tables(table);
-      spec_.set_epoch(spec_.epoch() + 1);
-      proxy.when(testing::Direction::kToServer,
-                 "\x03"
-                 "COMMIT",
-                 action);  // the packet: READ COMMITTED is no match
-      ASSERT_OK(run());
-      EXPECT_TRUE(proxy.fired());
-    }
-    EXPECT_EQ(differences(), "");
-    EXPECT_EQ(meta("SUM(row_count)", "chunk", "source_table = 't'"), "12000");
-    EXPECT_EQ(meta("round", "table_state", "source_table = 'k'"), "2");
-  }
-}
-
-// As when the target dies behind the COMMIT and needs some time to start again.
-TEST_F(FullImport, ALostCommitIsDecidedAfterTheTargetWasAwayForAWhile) {
-  both(kTable);
-  fill("t", 12'000);
-  testing::TcpProxy proxy(target().port());
-  Endpoint through = target().endpoint();
-  through.port = proxy.port();
-  through.ssl_mode = SslMode::kDisabled;
-  *spec_.mutable_target() = net::to_proto(through);
-  spec_.set_readers(1);
-  spec_.set_writers(1);
-  spec_.set_throttle_rows_per_second(3000);
-  component_ = std::make_unique<FakeComponent>(spec_);
-  Status status;
-  std::thread import([&] { status = run_full_import(*component_); });
-  EXPECT_TRUE(wait_for_chunks(1));
-  proxy.refuse(true);
-  proxy.when(testing::Direction::kToServer,
-             "\x03"
-             "COMMIT",
-             testing::OnPattern::kLoseAnswer);
-  EXPECT_TRUE(wait_until([&] { return proxy.fired(); }));
-  std::this_thread::sleep_for(std::chrono::seconds(1));
-  proxy.refuse(false);
-  import.join();
-  ASSERT_OK(status);
-  EXPECT_EQ(differences(), "");
-  EXPECT_EQ(meta("SUM(row_count)", "chunk", "source_table = 't'"), "12000");
-}
-
-TEST_F(FullImport, ADeadlockVictimIsRetried) {
-  both(kTable);
-  fill("t", 20'000);
-  ASSERT_EQ(target().try_sql("SET GLOBAL innodb_lock_wait_timeout = 1"), 0U);
-  // Somebody else holds a row that the first chunk wants to write.
-  MariaDbServer& server = target();
-  server.sql("BEGIN; INSERT INTO d.t VALUES (10, 10, 'held')");
-  component_ = std::make_unique<FakeComponent>(spec_);
-  Status status;
-  std::thread import([&] { status = run_full_import(*component_); });
-  EXPECT_TRUE(component_->wait_status(
-      [](const cluster::v1::ComponentStatus& now) {
-        return now.state() == cluster::v1::RETRYING && now.error().code() == "DEADLOCK";
-      },
-      std::chrono::seconds(30)));
-  server.sql("ROLLBACK; SET GLOBAL innodb_lock_wait_timeout = 50");
-  import.join();
-  ASSERT_OK(status);
-  EXPECT_EQ(differences(), "");
-  EXPECT_EQ(component_->status().state(), cluster::v1::RUNNING);
 }
 
 TEST_F(FullImport, ManySmallTables) {

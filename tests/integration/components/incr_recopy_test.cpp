@@ -251,6 +251,35 @@ TEST_F(CopiedTest, ALargeTransactionIsNotRepeatedBesideTheCopyThatItAskedFor) {
   expect_equal();
 }
 
+// Whether the copy of a table without a key holds a transaction is known at that transaction's end only. One that is
+// too large to be kept until then is refused, and passes with more memory.
+TEST_F(CopiedTest, ALargeTransactionBeforeTheCopyOfATableWithoutAKeyIsRefused) {
+  source("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(2000)); CREATE TABLE k (v INT); INSERT INTO k VALUES (1), (1)");
+  target_server().sql("DROP DATABASE app");
+  start_store();
+  run_struct("tables", cluster::v1::TABLES);
+  source("BEGIN; INSERT INTO t SELECT seq, REPEAT('x', 1500) FROM seq_1_to_2000; INSERT INTO k VALUES (2); COMMIT");
+  window_end_ = run_copy("full", {});
+  source("INSERT INTO k VALUES (3)");
+  const auto start_with = [&](uint64_t epoch, uint64_t memory) {
+    start_incr(
+        epoch, [&](cluster::v1::ComponentBoot& boot) { boot.mutable_spec()->set_memory_bytes(memory); },
+        [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(window_end_); });
+  };
+  start_with(1, 24 << 20);
+  ASSERT_TRUE(wait_until([&] { return incr_->over(); }, 30s));
+  const auto ended = incr_->join();
+  ASSERT_FALSE(ended.ok());
+  EXPECT_EQ(ended.error().code(), ErrorCode::TRANSACTION_TOO_LARGE) << ended.error().to_string();
+  EXPECT_EQ(ended.error().object(), "app.k");
+  EXPECT_NE(ended.error().cause().find("memory"), std::string::npos);
+  start_with(2, 512 << 20);
+  ASSERT_TRUE(wait_closed());
+  run_struct("struct.fk", cluster::v1::FOREIGN_KEYS);
+  drain();
+  expect_equal();
+}
+
 // Rows of a child without a key cannot be read again one by one: refused, never left as they are.
 TEST_F(CopiedTest, ACascadeInTheWindowToAChildWithoutAKeyIsRefused) {
   source(
