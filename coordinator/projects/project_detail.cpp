@@ -118,8 +118,8 @@ void render_configuration(const v1::StoredProject& state, admin::v1::Project& ou
   *out.mutable_rename() = spec.rename();
   auto base = spec_of(spec, cluster::v1::INCR_SYNC);
   out.set_meta_database(base.meta_database());
-  out.set_on_conflict(base.on_conflict());
-  out.set_on_ddl(base.on_ddl());
+  out.set_on_conflict(word_of(base.on_conflict()));
+  out.set_on_ddl(word_of(base.on_ddl()));
   out.set_precheck_only(spec.precheck_only());
 }
 

@@ -266,23 +266,28 @@ class Round {
   // Tables that Incr-Sync cannot follow (exactness.md section 3): copied in rounds, one at a time, while it goes on.
   void copy_again(const cluster::v1::ComponentStatus& now) {
     if (s_.copying().empty()) {
-      for (const auto& entry : now.incr_sync().needs_copy())
-        if (std::find(s_.recopied().begin(), s_.recopied().end(), entry) == s_.recopied().end()) s_.add_copying(entry);
+      for (const auto& copy : now.incr_sync().needs_copy())
+        if (!made(copy)) *s_.add_copying() = copy;
       if (s_.copying().empty()) return;
       s_.set_copy_round(s_.copy_round() + 1);
       void_verification();
     }
     std::string name = "full.r" + std::to_string(s_.copy_round());
     auto& component = want(name, cluster::v1::FULL_IMPORT);
-    for (const auto& entry : s_.copying()) component.spec.add_tables(entry.substr(0, entry.rfind('#')));
+    for (const auto& copy : s_.copying()) *component.spec.add_tables() = copy.table();
     if (!finished(name)) return;
     raise_window(status(name)->full_import().window_end());
     s_.mutable_recopied()->MergeFrom(s_.copying());
     if (s_.recopied_size() > kRecopiedMax)
       s_.mutable_recopied()->erase(s_.mutable_recopied()->begin(), s_.mutable_recopied()->end() - kRecopiedMax);
-    for (const auto& entry : s_.copying()) s_.add_without_keys(entry.substr(0, entry.rfind('#')));
+    for (const auto& copy : s_.copying()) *s_.add_without_keys() = copy.table();
     s_.clear_copying();
     s_.set_foreign_keys_done(false);  // the new tables have none yet
+  }
+
+  bool made(const cluster::v1::TableCopy& copy) const {
+    return std::any_of(s_.recopied().begin(), s_.recopied().end(),
+                       [&](const auto& one) { return net::from_proto(one) == net::from_proto(copy); });
   }
 
   // A copy of a later round has a window of its own, in which Incr-Sync writes without looking at foreign keys.

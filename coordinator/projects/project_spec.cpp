@@ -279,7 +279,31 @@ Workers workers_of(const std::string& mode, const admin::v1::SpeedConfig& config
   return {};  // NORMAL: the component decides by the machine
 }
 
+// The words have been validated.
+cluster::v1::ConflictPolicy conflict_policy(const admin::v1::CreateProjectRequest& request) {
+  const std::string& oms = request.incr_transfer_config().conflict_policy();
+  if (oms == "OVERWRITE" || (oms.empty() && request.on_conflict() == "overwrite"))
+    return cluster::v1::CONFLICT_OVERWRITE;
+  if (oms == "IGNORE" || (oms.empty() && request.on_conflict() == "skip")) return cluster::v1::CONFLICT_SKIP;
+  return cluster::v1::CONFLICT_STOP;
+}
+
+cluster::v1::DdlPolicy ddl_policy(const std::string& word) {
+  if (word == "stop") return cluster::v1::DDL_STOP;
+  return word == "skip" ? cluster::v1::DDL_SKIP : cluster::v1::DDL_APPLY;
+}
+
 }  // namespace
+
+std::string word_of(cluster::v1::ConflictPolicy policy) {
+  if (policy == cluster::v1::CONFLICT_OVERWRITE) return "overwrite";
+  return policy == cluster::v1::CONFLICT_SKIP ? "skip" : "stop";
+}
+
+std::string word_of(cluster::v1::DdlPolicy policy) {
+  if (policy == cluster::v1::DDL_STOP) return "stop";
+  return policy == cluster::v1::DDL_SKIP ? "skip" : "apply";
+}
 
 Status validate_project(const admin::v1::CreateProjectRequest& request) {
   if (request.name().empty()) return invalid("name", "is missing");
@@ -388,11 +412,8 @@ cluster::v1::ComponentSpec spec_of(const admin::v1::CreateProjectRequest& reques
   spec.set_memory_bytes(workers.memory > 0 ? workers.memory : memory);
   spec.set_allow_not_empty(full.allow_dest_table_not_empty());
   spec.set_truncate_target(request.truncate_target());
-  std::string conflict = incr.conflict_policy() == "OVERWRITE" ? "overwrite"
-                         : incr.conflict_policy() == "IGNORE"  ? "skip"
-                                                               : request.on_conflict();
-  spec.set_on_conflict(conflict.empty() ? "stop" : conflict);
-  spec.set_on_ddl(request.on_ddl().empty() ? "apply" : request.on_ddl());
+  spec.set_on_conflict(conflict_policy(request));
+  spec.set_on_ddl(ddl_policy(request.on_ddl()));
   if (request.enable_struct_transfer()) spec.add_steps("STRUCT_TRANSFER");
   if (request.enable_full_transfer() || request.enable_incr_transfer()) spec.add_steps("TRANSFER_INCR_LOG_PULL");
   if (request.enable_full_transfer()) spec.add_steps("FULL_TRANSFER");

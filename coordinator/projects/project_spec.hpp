@@ -36,4 +36,8 @@ Result<ProjectScope> scope_of(const admin::v1::CreateProjectRequest& request);
 // The part of a component's spec that follows from the configuration; ids, endpoints and positions are the caller's.
 cluster::v1::ComponentSpec spec_of(const admin::v1::CreateProjectRequest& request, cluster::v1::ComponentKind kind);
 
+// The API's words for them: stop, overwrite, skip; apply, stop, skip.
+std::string word_of(cluster::v1::ConflictPolicy policy);
+std::string word_of(cluster::v1::DdlPolicy policy);
+
 }  // namespace sluice::coordinator

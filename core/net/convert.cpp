@@ -71,6 +71,24 @@ Endpoint from_proto(const cluster::v1::DatabaseEndpoint& message) {
   return endpoint;
 }
 
+cluster::v1::TableName to_proto(const TableName& name) {
+  cluster::v1::TableName message;
+  message.set_database(name.database);
+  message.set_table(name.table);
+  return message;
+}
+
+TableName from_proto(const cluster::v1::TableName& message) { return {message.database(), message.table()}; }
+
+cluster::v1::TableCopy to_proto(const TableCopy& copy) {
+  cluster::v1::TableCopy message;
+  *message.mutable_table() = to_proto(copy.table);
+  message.set_round(copy.round);
+  return message;
+}
+
+TableCopy from_proto(const cluster::v1::TableCopy& message) { return {from_proto(message.table()), message.round()}; }
+
 Result<TableMapping> mapping_of(const cluster::v1::ComponentSpec& spec) {
   return TableMapping::create(
       {spec.includes().begin(), spec.includes().end()}, {spec.excludes().begin(), spec.excludes().end()},

@@ -5,7 +5,7 @@
 
 #include "sinks/database/apply/table_plan.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 const TableName kTable{"d", "t"}, kChild{"d", "c"}, kLeaf{"e", "leaf"}, kOther{"f", "x"};
@@ -105,4 +105,4 @@ TEST(DdlBarrier, HoldsUpItsTablesOnly) {
 }
 
 }  // namespace
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

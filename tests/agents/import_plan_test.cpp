@@ -8,7 +8,7 @@ namespace {
 
 using Kind = ImportJob::Kind;
 
-PlannedTable table(const std::string& name, uint64_t rows) { return {{"d", name}, {"d", name}, rows, 0}; }
+PlannedTable table(const std::string& name, uint64_t rows) { return {{"d", name}, {"d", name}, rows}; }
 
 ImportOutcome outcome(const ImportJobPtr& job) {
   ImportOutcome result;

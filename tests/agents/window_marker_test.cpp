@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 TEST(WindowMarker, ComesBackFromItsRow) {
@@ -32,4 +32,4 @@ TEST(WindowMarker, KeepsItsWords) {
 TEST(WindowMarker, AnAppliersRowIsNone) { EXPECT_FALSE(WindowMarker::is({0, 1, 1, {}, {"0-1-7"}})); }
 
 }  // namespace
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

@@ -5,7 +5,7 @@
 
 #include "core/schema.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 using database::TableRow;
@@ -102,7 +102,5 @@ TEST_F(WindowsOfTables, WhatWouldBeMadeOtherwiseIsCopied) {
   EXPECT_EQ(text(verdict("CREATE TABLE n LIKE p", 40)), "apply:");
 }
 
-TEST_F(WindowsOfTables, NamesOfCopiesAreQuoted) { EXPECT_EQ(windows_.next_round({"my.db", "q#1"}), "`my.db`.`q#1`#1"); }
-
 }  // namespace
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

@@ -349,8 +349,8 @@ TEST_F(ProjectCommandsTest, ResumeChangesOptionsOfWhatRests) {
   EXPECT_EQ(precheck.skip_checks(0), "LOG_BIN");
   EXPECT_EQ(precheck.memory_bytes(), 64u << 20);
   up_to_following();
-  EXPECT_EQ(find("incr")->spec.on_conflict(), "skip");
-  EXPECT_EQ(find("incr")->spec.on_ddl(), "stop");
+  EXPECT_EQ(find("incr")->spec.on_conflict(), cluster::v1::CONFLICT_SKIP);
+  EXPECT_EQ(find("incr")->spec.on_ddl(), cluster::v1::DDL_STOP);
   EXPECT_EQ(find("incr")->spec.throttle_rows_per_second(), 77u);
   EXPECT_TRUE(resume_project(state_, wish, now_).ok()) << "nothing changes";
   command(stop_project(state_, now_));

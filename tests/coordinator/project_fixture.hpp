@@ -75,6 +75,10 @@ class ProjectMachineTest : public ::testing::Test {
     step();
   }
 
+  // Incr-Sync asks for a copy of a table of database `a`.
+  void needs_copy(const std::string& table, uint32_t round) {
+    *status("incr").mutable_incr_sync()->add_needs_copy() = net::to_proto(TableCopy{{"a", table}, round});
+  }
   bool has(const std::string& name) const { return find(name) != nullptr; }
   const WantedComponent* find(const std::string& name) const {
     for (const auto& component : wanted_.components)

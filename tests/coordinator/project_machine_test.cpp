@@ -203,19 +203,19 @@ TEST_F(ProjectMachineTest, TablesAreCopiedAgainAndGetTheirForeignKeys) {
   store_runs();
   finish("struct");
   full_finishes(500);
-  status("incr").mutable_incr_sync()->add_needs_copy("a.t#1");
+  needs_copy("t", 1);
   step();
   EXPECT_EQ(running(), "store incr full.r1 ");
   ASSERT_EQ(find("full.r1")->spec.tables_size(), 1);
-  EXPECT_EQ(find("full.r1")->spec.tables(0), "a.t");
+  EXPECT_EQ(find("full.r1")->spec.tables(0).table(), "t");
   EXPECT_EQ(desired("incr").recopied_tables_size(), 0);
-  status("incr").mutable_incr_sync()->add_needs_copy("a.u#1");  // while it runs: the next round
+  needs_copy("u", 1);  // while it runs: the next round
   step();
   EXPECT_EQ(find("full.r1")->spec.tables_size(), 1);
   crash();
   full_finishes(400, "full.r1");
   EXPECT_EQ(desired("incr").window_end().offset(), 500u) << "the greater end counts";
-  EXPECT_EQ(desired("incr").recopied_tables(0), "a.t#1");
+  EXPECT_EQ(net::from_proto(desired("incr").recopied_tables(0)), (TableCopy{{"a", "t"}, 1}));
   EXPECT_TRUE(has("full.r2"));
   full_finishes(900, "full.r2");
   EXPECT_EQ(desired("incr").window_end().offset(), 900u);
@@ -226,7 +226,7 @@ TEST_F(ProjectMachineTest, TablesAreCopiedAgainAndGetTheirForeignKeys) {
   finish("struct.fk.2");
   EXPECT_TRUE(desired("incr").follow_strictly());
   // A table enters later: copied while Incr-Sync follows, then its foreign keys.
-  status("incr").mutable_incr_sync()->add_needs_copy("a.v#1");
+  needs_copy("v", 1);
   step();
   EXPECT_TRUE(has("full.r3"));
   EXPECT_FALSE(desired("incr").follow_strictly()) << "the new table will have no foreign keys";
@@ -238,7 +238,7 @@ TEST_F(ProjectMachineTest, TablesAreCopiedAgainAndGetTheirForeignKeys) {
   step();
   EXPECT_TRUE(has("struct.fk.3"));
   ASSERT_EQ(find("struct.fk.3")->spec.tables_size(), 1);
-  EXPECT_EQ(find("struct.fk.3")->spec.tables(0), "a.v") << "the others have theirs, as the log has changed them";
+  EXPECT_EQ(find("struct.fk.3")->spec.tables(0).table(), "v") << "the others have theirs, as the log has changed them";
   EXPECT_FALSE(desired("incr").follow_strictly());
   finish("struct.fk.3");
   EXPECT_TRUE(desired("incr").follow_strictly());
@@ -248,10 +248,10 @@ TEST_F(ProjectMachineTest, ACopyVoidsWhatWasComparedBefore) {
   begin(spec(true, true, true, true, "FOLLOW"));
   up_to_following();
   finish("checker");
-  status("incr").mutable_incr_sync()->add_needs_copy("`a`.`#1`#2");
+  needs_copy("u", 2);
   step();
   EXPECT_EQ(state_.verification(), "");
-  EXPECT_EQ(find("full.r1")->spec.tables(0), "`a`.`#1`");
+  EXPECT_EQ(find("full.r1")->spec.tables(0).table(), "u");
   full_finishes(900, "full.r1");
   status("incr").mutable_incr_sync()->clear_needs_copy();
   window_closes();
@@ -268,7 +268,7 @@ TEST_F(ProjectMachineTest, ACopyAtTheDrainIsUnsettled) {
   finish("checker");
   command(finish_project(state_, now_));
   EXPECT_TRUE(desired("incr").drain());
-  status("incr").mutable_incr_sync()->add_needs_copy("a.t#2");
+  needs_copy("t", 2);
   step();
   EXPECT_EQ(state_.verification(), "UNSETTLED");
   EXPECT_EQ(state_.unsettled(), 1u);

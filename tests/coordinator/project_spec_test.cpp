@@ -232,9 +232,30 @@ TEST(ProjectSpec, SettingsReachTheComponentsThatTheyAreFor) {
   EXPECT_EQ(sync.writers(), 16u);
   EXPECT_EQ(sync.throttle_rows_per_second(), 77u);
   EXPECT_EQ(spec_of(request, cluster::v1::CHECKER).throttle_rows_per_second(), 1000u);
-  EXPECT_EQ(sync.on_conflict(), "overwrite");
+  EXPECT_EQ(sync.on_conflict(), cluster::v1::CONFLICT_OVERWRITE);
+  EXPECT_EQ(sync.on_ddl(), cluster::v1::DDL_APPLY);
   EXPECT_EQ(sync.memory_bytes(), uint64_t(512) << 20);
   EXPECT_EQ(spec_of(request, cluster::v1::STORE).store_retention_hours(), 48u);
+}
+
+TEST(ProjectSpec, PoliciesReachTheComponents) {
+  const auto policies = [](const char* oms, const char* on_conflict, const char* on_ddl) {
+    Request request = good();
+    request.mutable_incr_transfer_config()->set_conflict_policy(oms);
+    request.set_on_conflict(on_conflict);
+    request.set_on_ddl(on_ddl);
+    const auto spec = spec_of(request, cluster::v1::INCR_SYNC);
+    if (*on_conflict) EXPECT_EQ(word_of(spec.on_conflict()), on_conflict);
+    if (*on_ddl) EXPECT_EQ(word_of(spec.on_ddl()), on_ddl);
+    return std::pair(spec.on_conflict(), spec.on_ddl());
+  };
+  using namespace cluster::v1;
+  EXPECT_EQ(policies("", "", ""), std::pair(CONFLICT_STOP, DDL_APPLY));
+  EXPECT_EQ(policies("", "stop", "apply"), std::pair(CONFLICT_STOP, DDL_APPLY));
+  EXPECT_EQ(policies("", "overwrite", "stop"), std::pair(CONFLICT_OVERWRITE, DDL_STOP));
+  EXPECT_EQ(policies("", "skip", "skip"), std::pair(CONFLICT_SKIP, DDL_SKIP));
+  EXPECT_EQ(policies("OVERWRITE", "", ""), std::pair(CONFLICT_OVERWRITE, DDL_APPLY));
+  EXPECT_EQ(policies("IGNORE", "", ""), std::pair(CONFLICT_SKIP, DDL_APPLY));
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "agents/components/full_import/full_import.hpp"
 
-#include <charconv>
 #include <set>
 
 #include "agents/components/full_import/import_actor.hpp"
@@ -32,18 +31,6 @@ Result<ImportSettings> settings_of(const cluster::v1::ComponentSpec& spec, std::
   return settings;
 }
 
-// "database.table" or "database.table#round": with a round, a finished copy of this round or an older one is void.
-Result<PlannedTable> wanted_table(std::string text, const TableMapping& mapping) {
-  PlannedTable table;
-  if (const size_t mark = text.rfind('#'); mark != std::string::npos) {
-    const auto [end, failure] = std::from_chars(text.data() + mark + 1, text.data() + text.size(), table.recopy_above);
-    if (failure == std::errc{} && end == text.data() + text.size()) text.resize(mark);
-  }
-  SLUICE_ASSIGN(table.source, parse_table_pattern(text));
-  table.target = mapping.target_of(table.source);
-  return table;
-}
-
 // Tables that Struct-Transfer made, or that were being copied, and that the source has no more: each gets its end, or
 // whoever follows the log would wait for their copies for ever.
 Status add_unlisted(const ImportSettings& settings, std::vector<PlannedTable>& tables) {
@@ -53,7 +40,7 @@ Status add_unlisted(const ImportSettings& settings, std::vector<PlannedTable>& t
   for (const auto& table : tables) listed.insert(table.source);
   for (const auto& row : rows)
     if (row.state != database::TableState::kCopied && !listed.contains(row.source))
-      tables.push_back({row.source, row.target, 0, 0});
+      tables.push_back({row.source, row.target, 0});
   return {};
 }
 
@@ -73,12 +60,11 @@ Result<std::vector<PlannedTable>> tables_of(const ImportSettings& settings, cons
     if (info.type != "BASE TABLE")
       return Error(ErrorCode::UNSUPPORTED, "a table of type " + info.type + " cannot be copied exactly; exclude it",
                    info.name.to_string());
-    tables.push_back({info.name, settings.mapping.target_of(info.name), info.rows_estimated, 0});
+    tables.push_back({info.name, settings.mapping.target_of(info.name), info.rows_estimated});
   }
-  for (const std::string& text : spec.tables()) {
-    SLUICE_ASSIGN(PlannedTable table, wanted_table(text, settings.mapping));
-    table.rows_estimated = estimates[table.source];
-    tables.push_back(std::move(table));
+  for (const auto& named : spec.tables()) {
+    const TableName name = net::from_proto(named);
+    tables.push_back({name, settings.mapping.target_of(name), estimates[name]});
   }
   if (spec.tables_size() == 0) SLUICE_TRY(add_unlisted(settings, tables));
   return tables;

@@ -33,7 +33,6 @@ struct ImportJob {
   TableName source, target;
   OpenTablePtr open;             // kPlan, kLoad, kClose
   bool new_round = false;        // kOpen: whatever was copied is void
-  uint32_t recopy_above = 0;     // kOpen: a finished copy of this round or an older one is void
   mysql::Chunk chunk;            // kLoad; kPlan: `upto` and `number` of the last planned chunk
   uint64_t chunk_rows = 0;       // kPlan
   size_t chunk_count = 0;        // kPlan: at most so many

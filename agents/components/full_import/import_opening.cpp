@@ -46,8 +46,7 @@ class Opening {
   Result<ImportOutcome> run() {
     SLUICE_ASSIGN(auto* target, session_.target_data());
     SLUICE_ASSIGN(stored_, database::read_table_row(*target, settings_.owner, job_->source));
-    void_ = job_->new_round || (stored_ && stored_->state == TableState::kNeedsCopy) ||
-            (stored_ && stored_->state == TableState::kCopied && stored_->round <= job_->recopy_above);
+    void_ = job_->new_round || (stored_ && stored_->state == TableState::kNeedsCopy);
     if (stored_ && stored_->state == TableState::kCopied && !void_) return finished(*stored_);
     if (stored_ && stored_->state == TableState::kCopying && !void_) {
       SLUICE_ASSIGN(const bool resumed, resume());

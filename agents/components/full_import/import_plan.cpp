@@ -64,7 +64,6 @@ ImportJobPtr ImportPlan::open_job(size_t index) {
   Table& table = tables_[index];
   ImportJob job = job_for(index, ImportJob::Kind::kOpen);
   job.new_round = table.new_round;
-  job.recopy_above = table.about.recopy_above;
   table.phase = Phase::kOpening;
   table.new_round = false;
   ++table.rounds;

@@ -16,7 +16,6 @@ namespace sluice::agents::full_import {
 struct PlannedTable {
   TableName source, target;
   uint64_t rows_estimated = 0;
-  uint32_t recopy_above = 0;  // 0: a finished copy is kept
 };
 
 class ImportPlan {

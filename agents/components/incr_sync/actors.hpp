@@ -12,7 +12,7 @@
 #include "sinks/actors.hpp"
 #include "store/client/log_client.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 
 struct ReadNext {};
 struct ItemRead {
@@ -52,11 +52,11 @@ using session_actor = caf::typed_actor<
     // Time has passed.
     caf::reacts_to<SessionTick>>;
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync
 
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::ReadNext)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::ItemRead)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::DesiredChanged)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::RunDdl)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::DdlRan)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::SessionTick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::incr_sync::ReadNext)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::incr_sync::ItemRead)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::incr_sync::DesiredChanged)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::incr_sync::RunDdl)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::incr_sync::DdlRan)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::agents::incr_sync::SessionTick)

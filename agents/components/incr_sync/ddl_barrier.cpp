@@ -4,7 +4,7 @@
 
 #include "sinks/database/apply/table_plan.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 // As a plan has them.
@@ -68,4 +68,4 @@ bool DdlBarrier::bars(const database::TablePlan& plan) const {
          });
 }
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

@@ -12,7 +12,7 @@
 #include "core/table_mapping.hpp"
 #include "sinks/database/apply/transaction.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 
 // The tables that a statement concerns.
 struct Concerned {
@@ -45,4 +45,4 @@ class DdlBarrier {
   bool raised_ = false, everything_ = false;
 };
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

@@ -3,7 +3,7 @@
 #include "engines/mysql/catalog.hpp"
 #include "engines/mysql/sql_text.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 using mysql::DdlKind;
@@ -69,4 +69,4 @@ Result<Concerned> concerned_by(const mysql::DdlStatement& statement, const Table
   return concerned;
 }
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

@@ -8,9 +8,9 @@
 #include "engines/mysql/connection.hpp"
 #include "engines/mysql/dialect/ddl.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 
 Result<Concerned> concerned_by(const mysql::DdlStatement& statement, const TableMapping& mapping,
                                mysql::Connection& target);
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

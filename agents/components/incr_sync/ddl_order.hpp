@@ -4,7 +4,7 @@
 
 #include "sinks/database/apply/ddl_runner.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 
 struct DdlOrder {
   database::DdlEvent event;
@@ -12,4 +12,4 @@ struct DdlOrder {
   database::DdlMode mode;
 };
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

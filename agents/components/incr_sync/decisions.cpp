@@ -2,7 +2,7 @@
 
 #include <optional>
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 std::optional<database::DdlDecision::What> ddl_word(const std::string& word) {
@@ -31,4 +31,4 @@ Decisions decisions_of(const cluster::v1::ComponentDesired& desired) {
   return decisions;
 }
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

@@ -7,7 +7,7 @@
 #include "agents/components/runtime/component.hpp"
 #include "sinks/database/apply/ddl_runner.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 
 struct Decisions {
   std::map<std::string, database::DdlDecision> ddl;           // by the statement's position
@@ -16,4 +16,4 @@ struct Decisions {
 // Words that are not known are left out: the coordinator has refused them.
 Decisions decisions_of(const cluster::v1::ComponentDesired& desired);
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

@@ -4,12 +4,12 @@
 #include <thread>
 
 #include "agents/components/incr_sync/session_actor.hpp"
-#include "agents/components/incr_sync/start.hpp"
 #include "core/log.hpp"
 #include "core/metrics.hpp"
 #include "core/net/convert.hpp"
 
 namespace sluice::agents {
+namespace incr_sync {
 namespace {
 
 using namespace std::chrono_literals;
@@ -41,7 +41,7 @@ void fill(const IncrProgress& progress, uint64_t epoch, cluster::v1::ComponentSt
     incr.mutable_hold()->set_incr_sync_epoch(epoch);
   }
   incr.clear_needs_copy();
-  for (const std::string& name : progress.needs_copy) incr.add_needs_copy(name);
+  for (const TableCopy& copy : progress.needs_copy) *incr.add_needs_copy() = net::to_proto(copy);
   incr.clear_conflicts();
   for (const std::string& conflict : progress.conflicts) incr.add_conflicts(conflict);
   incr.set_conflicts_total(progress.conflicts_total);
@@ -81,8 +81,7 @@ bool wait_for_store(ComponentContext& context) {
   return !desired.stop();
 }
 
-}  // namespace
-
+// Until it is told to end.
 Status follow(Job& job) {
   ComponentContext& context = job.context;
   // The callback may come as long as the process lives, so what it uses does too.
@@ -113,9 +112,12 @@ Status follow(Job& job) {
   return {};
 }
 
+}  // namespace
+}  // namespace incr_sync
+
 Status run_incr_sync(ComponentContext& context) {
-  SLUICE_ASSIGN(auto job, make_job(context));
-  return follow(*job);
+  SLUICE_ASSIGN(auto job, incr_sync::make_job(context));
+  return incr_sync::follow(*job);
 }
 
 }  // namespace sluice::agents

@@ -5,21 +5,41 @@
 #include "core/net/convert.hpp"
 #include "core/worker_limits.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 using namespace std::chrono_literals;
 constexpr auto kFreshness = 4s;  // the Store asks the source, and tells of it, every second
 constexpr uint32_t kDefaultAppliers = 4;
 
-database::ConflictPolicy conflict_policy(const std::string& name) {
-  if (name == "overwrite") return database::ConflictPolicy::kOverwrite;
-  return name == "skip" ? database::ConflictPolicy::kSkip : database::ConflictPolicy::kStop;
+Error no_policy(const char* field) {
+  return Error(ErrorCode::INVALID_ARGUMENT, "the specification names no policy that is known", field);
 }
 
-database::DdlPolicy ddl_policy(const std::string& name) {
-  if (name == "stop") return database::DdlPolicy::kStop;
-  return name == "skip" ? database::DdlPolicy::kSkip : database::DdlPolicy::kApply;
+Result<database::ConflictPolicy> conflict_policy(cluster::v1::ConflictPolicy policy) {
+  switch (policy) {
+    case cluster::v1::CONFLICT_STOP:
+      return database::ConflictPolicy::kStop;
+    case cluster::v1::CONFLICT_OVERWRITE:
+      return database::ConflictPolicy::kOverwrite;
+    case cluster::v1::CONFLICT_SKIP:
+      return database::ConflictPolicy::kSkip;
+    default:
+      return no_policy("on_conflict");
+  }
+}
+
+Result<database::DdlPolicy> ddl_policy(cluster::v1::DdlPolicy policy) {
+  switch (policy) {
+    case cluster::v1::DDL_APPLY:
+      return database::DdlPolicy::kApply;
+    case cluster::v1::DDL_STOP:
+      return database::DdlPolicy::kStop;
+    case cluster::v1::DDL_SKIP:
+      return database::DdlPolicy::kSkip;
+    default:
+      return no_policy("on_ddl");
+  }
 }
 
 }  // namespace
@@ -45,19 +65,18 @@ Result<std::unique_ptr<Job>> make_job(ComponentContext& context) {
   job->apply.lease = context.lease();
   job->apply.watch = std::make_shared<mysql::ServerWatch>(
       job->apply.target, [] { return false; }, mysql::ServerWatch::Times{});
-  job->apply.on_conflict = conflict_policy(spec.on_conflict());
+  SLUICE_ASSIGN(job->apply.on_conflict, conflict_policy(spec.on_conflict()));
   job->ddl.target = job->apply.target;
   job->ddl.owner = job->apply.owner;
   job->ddl.lease = context.lease();
-  job->ddl.policy = ddl_policy(spec.on_ddl());
+  SLUICE_ASSIGN(job->ddl.policy, ddl_policy(spec.on_ddl()));
   job->ddl.types.insert(spec.ddl_types().begin(), spec.ddl_types().end());
   job->appliers = std::min<uint32_t>(spec.writers() == 0 ? kDefaultAppliers : spec.writers(), kAppliersMax);
   const uint64_t memory = spec.memory_bytes() == 0 ? 512ULL << 20 : spec.memory_bytes();
   job->credit_bytes = std::clamp<uint64_t>(memory / 6, 4 << 20, 256 << 20);
   job->pending_bytes = job->credit_bytes;
   job->piece_bytes = job->credit_bytes / 8;
-  job->open_log = [](const store::LogClientOptions& options) { return store::LogClient::open(options); };
   return job;
 }
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

@@ -14,12 +14,13 @@
 
 #include "agents/components/runtime/component.hpp"
 #include "core/endpoint.hpp"
+#include "core/table_copy.hpp"
 #include "core/table_mapping.hpp"
 #include "sinks/database/apply/applier.hpp"
 #include "sinks/database/apply/ddl_runner.hpp"
 #include "store/client/log_client.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 
 struct HoldState {
   uint64_t id = 0;
@@ -34,7 +35,7 @@ struct IncrProgress {
   bool window_closed = false;
   std::optional<Position> drain_to;
   HoldState hold;
-  std::vector<std::string> needs_copy;
+  std::vector<TableCopy> needs_copy;
   std::deque<std::string> conflicts;                    // the latest, for display
   uint64_t conflicts_total = 0, conflicts_skipped = 0;  // as the target's bookkeeping has them
   std::optional<Error> retrying;
@@ -49,8 +50,6 @@ struct IncrProgress {
 // when nothing is heard of it.
 int64_t lag_ms(const IncrProgress& progress, std::chrono::steady_clock::time_point now);
 
-using OpenLog = std::function<Result<std::unique_ptr<store::LogClient>>(const store::LogClientOptions&)>;
-
 struct Job {
   explicit Job(ComponentContext& c) : context(c) {}
   ComponentContext& context;
@@ -62,13 +61,12 @@ struct Job {
   uint64_t credit_bytes = 64 << 20;   // batches of the Store
   uint64_t pending_bytes = 64 << 20;  // Scheduler::footprint: narrow rows need several times their own bytes
   uint64_t piece_bytes = 8 << 20;     // a transaction above this is streamed
-  OpenLog open_log;
 
   // Kept over sessions, used by one session at a time.
   Position acknowledged;        // greatest low watermark that the target has acknowledged
   bool stream_plainly = false;  // the next streamed transaction met a conflict: it is applied as logged
   Position looked_through;      // the target does not hold the large transaction that begins here
-  std::set<std::string> asked;  // copies of whose end the coordinator has not told: what it says of foreign keys may
+  std::set<TableCopy> asked;    // copies of whose end the coordinator has not told: what it says of foreign keys may
                                 // be older than they are
 
   void change(const std::function<void(IncrProgress&)>& how) {
@@ -85,4 +83,4 @@ struct Job {
 
 Result<std::unique_ptr<Job>> make_job(ComponentContext& context);
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

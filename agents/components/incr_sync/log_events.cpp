@@ -1,6 +1,6 @@
 #include "agents/components/incr_sync/log_events.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 
 Status LogEvents::add(const Batch& batch, const std::shared_ptr<const void>& pin) {
   pin_ = pin;
@@ -86,4 +86,4 @@ Status LogEvents::add(const Heartbeat& heartbeat) {
   return {};
 }
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

@@ -12,7 +12,7 @@
 #include "core/record.hpp"
 #include "sinks/database/apply/ddl_runner.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 
 struct LoggedRow {
   uint64_t schema_id = 0;
@@ -59,4 +59,4 @@ class LogEvents {
   std::shared_ptr<const void> pin_;
 };
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

@@ -6,7 +6,7 @@
 #include "core/metrics.hpp"
 #include "core/net/convert.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 using namespace std::chrono_literals;
@@ -270,4 +270,4 @@ void Session::dispatch() {
   }
 }
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

@@ -28,7 +28,7 @@
 #include "sinks/database/apply/watermark.hpp"
 #include "store/client/log_client.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 
 enum class SessionEnd : uint8_t { kFinished, kStopped, kRestart };
 
@@ -247,4 +247,4 @@ class Session {
   Clock::time_point throttle_at_;
 };
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

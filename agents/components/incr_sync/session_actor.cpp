@@ -10,7 +10,7 @@
 #include "core/log.hpp"
 #include "sinks/database/apply/applier_actor.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 using namespace std::chrono_literals;
@@ -133,7 +133,7 @@ Result<SessionEnd> run_session(Job& job, SessionMailbox& mailbox) {
   options.includes.assign(spec.includes().begin(), spec.includes().end());
   options.excludes.assign(spec.excludes().begin(), spec.excludes().end());
   options.credit_bytes = job.credit_bytes;
-  SLUICE_ASSIGN(auto opened, job.open_log(options));
+  SLUICE_ASSIGN(auto opened, store::LogClient::open(options));
   std::shared_ptr<store::LogClient> client = std::move(opened);
 
   caf::actor_system_config config;
@@ -187,4 +187,4 @@ Result<SessionEnd> run_session(Job& job, SessionMailbox& mailbox) {
   return result;
 }
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

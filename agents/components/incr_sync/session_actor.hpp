@@ -5,7 +5,7 @@
 
 #include "agents/components/incr_sync/session.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 
 // Passes desired states to the session that runs, from any thread; nothing happens when none runs.
 class SessionMailbox {
@@ -23,4 +23,4 @@ class SessionMailbox {
 // Opens a session, connects it to the Store, and returns when it has ended. Blocking.
 Result<SessionEnd> run_session(Job& job, SessionMailbox& mailbox);
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

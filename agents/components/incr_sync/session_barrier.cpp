@@ -9,7 +9,7 @@
 #include "agents/components/incr_sync/session.hpp"
 #include "core/log.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 using mysql::DdlKind;
@@ -114,4 +114,4 @@ Status Session::on_stream_end(const Error& error) {
   return {};
 }
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

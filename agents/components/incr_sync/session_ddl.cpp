@@ -3,10 +3,11 @@
 
 #include "agents/components/incr_sync/session.hpp"
 #include "core/log.hpp"
+#include "core/net/convert.hpp"
 #include "engines/mysql/catalog.hpp"
 #include "engines/mysql/sql_text.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 using namespace std::chrono_literals;
@@ -264,7 +265,7 @@ Status Session::drop_tables(const database::DdlEvent& ddl, const std::vector<Tab
 Status Session::need_copies(const std::vector<TableName>& tables, const std::string& reason) {
   end_snapshot();  // a copy takes long
   SLUICE_ASSIGN(auto* connection, control());
-  std::vector<std::string> names;
+  std::vector<TableCopy> wishes;
   for (const TableName& table : tables) {
     if (windows_.round(table) >= kCopyRoundsMax)
       return Error(ErrorCode::COPY_ROUNDS_EXHAUSTED, reason, table.to_string());
@@ -275,21 +276,19 @@ Status Session::need_copies(const std::vector<TableName>& tables, const std::str
       if (known.source == table) row = known;
     }
     // A table of this name that is gone may have been copied in rounds whose wishes are fulfilled for ever.
-    const std::string prefix = mysql::quote_table(table) + "#";
-    for (const std::string& done : desired_.recopied_tables()) {
-      if (!done.starts_with(prefix)) continue;
-      const auto round = static_cast<uint32_t>(std::strtoul(done.c_str() + prefix.size(), nullptr, 10));
-      row.round = std::max(row.round, round);
+    for (const auto& done : desired_.recopied_tables()) {
+      const TableCopy copy = net::from_proto(done);
+      if (copy.table == table) row.round = std::max(row.round, copy.round);
     }
     row.state = database::TableState::kNeedsCopy;
     SLUICE_TRY(database::write_table(*connection, job_.apply.owner, row));
     awaited_[table] = row.round;
-    names.push_back(prefix + std::to_string(row.round + 1));
+    wishes.push_back({table, row.round + 1});
     log::warn(kLog, "a table is copied again",
               {{"error", Error(ErrorCode::TABLE_NEEDS_COPY, reason, table.to_string())}});
   }
   SLUICE_TRY(load_tables());
-  job_.asked.insert(names.begin(), names.end());
+  job_.asked.insert(wishes.begin(), wishes.end());
   job_.change([&](IncrProgress& progress) { progress.needs_copy.assign(job_.asked.begin(), job_.asked.end()); });
   blocked_ = true;
   return {};
@@ -299,19 +298,19 @@ Status Session::need_copies(const std::vector<TableName>& tables, const std::str
 void Session::wait_for_copies() {
   end_snapshot();
   blocked_ = true;
-  std::set<std::string> names = job_.asked;
+  std::set<TableCopy> wishes = job_.asked;
   for (const auto& row : tables_) {
     if (awaited_.contains(row.source) && row.state == database::TableState::kNeedsCopy)
-      names.insert(windows_.next_round(row.source));
+      wishes.insert({row.source, windows_.round(row.source) + 1});
   }
-  job_.change([&](IncrProgress& progress) { progress.needs_copy.assign(names.begin(), names.end()); });
+  job_.change([&](IncrProgress& progress) { progress.needs_copy.assign(wishes.begin(), wishes.end()); });
 }
 
 // A wish stands until the coordinator knows that the copy is finished: then it also knows that the new table has no
 // foreign keys, and `follow_strictly` counts again.
 void Session::hear_of_copies() {
   const size_t before = job_.asked.size();
-  for (const std::string& name : desired_.recopied_tables()) job_.asked.erase(name);
+  for (const auto& done : desired_.recopied_tables()) job_.asked.erase(net::from_proto(done));
   if (job_.asked.size() == before || blocked_) return;
   job_.change([this](IncrProgress& progress) { progress.needs_copy.assign(job_.asked.begin(), job_.asked.end()); });
 }
@@ -348,4 +347,4 @@ Status Session::look_for_copies() {
   return {};
 }
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

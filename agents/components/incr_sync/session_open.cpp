@@ -5,7 +5,7 @@
 #include "core/log.hpp"
 #include "engines/mysql/sql_text.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 using database::CheckpointRow;
@@ -171,4 +171,4 @@ void Session::attach(std::shared_ptr<store::LogClient> client, SendGroup send, S
   checkpointed_ = told_at_ = looked_at_ = throttle_at_ = Clock::now();
 }
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

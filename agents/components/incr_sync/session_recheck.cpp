@@ -10,7 +10,7 @@
 #include "engines/mysql/row_decoder.hpp"
 #include "engines/mysql/sql_text.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 constexpr std::string_view kLog = "incr_sync";
@@ -226,4 +226,4 @@ Result<bool> Session::recheck(const std::vector<database::RecheckRow>& rows, mys
   return true;
 }
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

@@ -6,7 +6,7 @@
 #include "core/log.hpp"
 #include "engines/mysql/catalog.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 bool greater(const Position& a, const Position& b) { return compare_in_log(a, b) > 0; }
@@ -242,4 +242,4 @@ Result<bool> Session::stream_piece(LogEvent& event) {
   send(0, std::move(group));
   return true;
 }
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

@@ -8,7 +8,7 @@
 #include "core/net/convert.hpp"
 #include "engines/mysql/positions.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 using namespace std::chrono_literals;
@@ -137,4 +137,4 @@ void Session::publish() {
     progress.source_heard = heard_;
   });
 }
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

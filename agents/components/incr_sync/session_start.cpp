@@ -5,7 +5,7 @@
 #include "core/log.hpp"
 #include "core/net/convert.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 using database::CheckpointRow;
@@ -56,4 +56,4 @@ Status Session::begin_here() {
   return {};
 }
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

@@ -7,7 +7,7 @@
 #include "engines/mysql/catalog.hpp"
 #include "engines/mysql/positions.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 constexpr std::string_view kLog = "incr_sync";
@@ -152,4 +152,4 @@ Status Session::become_strict() {
   return advance();
 }
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 // The words stand where an applier has the transactions that it applied above the low watermark.
@@ -24,4 +24,4 @@ database::CheckpointRow WindowMarker::to_row(uint64_t epoch, uint64_t seq) const
   return row;
 }
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

@@ -5,7 +5,7 @@
 #include "core/position.hpp"
 #include "sinks/database/bookkeeping.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 
 struct WindowMarker {
   static constexpr uint32_t kApplier = 1'000'000;  // beyond all appliers
@@ -19,4 +19,4 @@ struct WindowMarker {
   database::CheckpointRow to_row(uint64_t epoch, uint64_t seq) const;
 };
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

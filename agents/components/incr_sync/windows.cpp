@@ -6,7 +6,7 @@
 #include "engines/mysql/dialect/fold.hpp"
 #include "engines/mysql/sql_text.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 namespace {
 
 bool at_or_before(const Position& a, const Position& b) { return compare_in_log(a, b) <= 0; }
@@ -206,8 +206,4 @@ uint32_t Windows::round(const TableName& source) const {
   return found == tables_.end() ? 0 : found->second.round;
 }
 
-std::string Windows::next_round(const TableName& source) const {
-  return mysql::quote_table(source) + "#" + std::to_string(round(source) + 1);
-}
-
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

@@ -12,7 +12,7 @@
 #include "engines/mysql/dialect/ddl.hpp"
 #include "sinks/database/bookkeeping.hpp"
 
-namespace sluice::agents {
+namespace sluice::agents::incr_sync {
 
 // Whether transactions stand between two places in the log, the first of which is `a`. With the same GTIDs what is
 // between them is none.
@@ -51,8 +51,6 @@ class Windows {
   void forget(const TableName& source) { tables_.erase(source); }
   bool contains(const TableName& source) const { return tables_.contains(source); }
   std::vector<TableName> tables_of(const std::string& database) const;  // on the source
-  // How the copy that is asked for is named: "`db`.`table`#round".
-  std::string next_round(const TableName& source) const;
   uint32_t round(const TableName& source) const;
 
  private:
@@ -70,4 +68,4 @@ class Windows {
   std::map<TableName, std::vector<ForeignKey>> keys_;  // of tables with foreign keys, as their copies have read them
 };
 
-}  // namespace sluice::agents
+}  // namespace sluice::agents::incr_sync

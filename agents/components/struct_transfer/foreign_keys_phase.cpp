@@ -77,7 +77,8 @@ class ForeignKeys {
 
  private:
   Result<std::vector<Wanted>> wanted_keys() {
-    SLUICE_ASSIGN(const auto only, only_tables(s_.context.spec()));
+    std::set<TableName> only;  // empty: all
+    for (const auto& name : s_.context.spec().tables()) only.insert(net::from_proto(name));
     SLUICE_ASSIGN(auto rows, database::read_tables(*s_.meta, s_.owner));
     std::vector<Wanted> wanted;
     for (const TableRow& row : rows) {

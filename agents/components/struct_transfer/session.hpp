@@ -45,9 +45,6 @@ struct Session {
   Result<std::map<TableName, TableSchema>> target_schemas(const std::vector<TableName>& names);
 };
 
-// spec.tables as names (phase FOREIGN_KEYS); empty: all.
-Result<std::set<TableName>> only_tables(const cluster::v1::ComponentSpec& spec);
-
 Status transfer_tables(Session& session);   // phase TABLES
 Status add_indexes(Session& session);       // phase INDEXES: several tables at once
 Status add_foreign_keys(Session& session);  // phase FOREIGN_KEYS: keys, then views, then counters

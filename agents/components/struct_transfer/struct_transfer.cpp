@@ -102,15 +102,6 @@ Result<std::map<TableName, TableSchema>> Session::target_schemas(const std::vect
   return schemas;
 }
 
-Result<std::set<TableName>> only_tables(const cluster::v1::ComponentSpec& spec) {
-  std::set<TableName> names;
-  for (const std::string& text : spec.tables()) {
-    SLUICE_ASSIGN(TableName name, parse_table_pattern(text));
-    names.insert(std::move(name));
-  }
-  return names;
-}
-
 // Asks nothing of the source, which may be gone by now.
 Status release(ComponentContext& context) {
   const auto& spec = context.spec();

@@ -1,5 +1,6 @@
 // The coordinator as its clients and agents see it: gRPC in process, with agents that are played by the test. They
 // follow the protocol of cluster.proto and report what real components would.
+#include "core/net/convert.hpp"
 #include "tests/integration/components/coordinator_fixture.hpp"
 
 namespace sluice::coordinator {
@@ -198,13 +199,13 @@ TEST_F(CoordinatorTest, TablesAreCopiedAgainInRounds) {
     if (assignment.spec().kind() != cluster::v1::INCR_SYNC || assignment.desired().recopied_tables_size() > 0) return;
     status.set_state(cluster::v1::RUNNING);
     status.mutable_incr_sync()->set_window_closed(false);
-    status.mutable_incr_sync()->add_needs_copy("shop.orders#1");
+    *status.mutable_incr_sync()->add_needs_copy() = net::to_proto(TableCopy{{"shop", "orders"}, 1});
   });
   auto id = begin();
   wait_status(id, "FINISHED");
   ASSERT_TRUE(node->ever_ran(id + ".full.r1"));
   ASSERT_EQ(node->spec(id + ".full.r1").tables_size(), 1);
-  EXPECT_EQ(node->spec(id + ".full.r1").tables(0), "shop.orders");
+  EXPECT_EQ(node->spec(id + ".full.r1").tables(0).table(), "orders");
   EXPECT_TRUE(node->ever_ran(id + ".struct.fk.1"));
 }
 

@@ -140,14 +140,14 @@ TEST_F(FullImport, ALostCommitIsDecidedByTheChunkRow) {
     both("CREATE TABLE d.k (a INT, b INT, c VARCHAR(60))");
     fill("t", 12'000);
     fill("k", 2'000);
-    for (const char* table : {"d.t", "d.k"}) {
+    for (const char* table : {"t", "k"}) {
       testing::TcpProxy proxy(target().port());
       Endpoint through = target().endpoint();
       through.port = proxy.port();
       through.ssl_mode = SslMode::kDisabled;
       *spec_.mutable_target() = net::to_proto(through);
       spec_.clear_tables();
-      spec_.add_tables(table);
+      *spec_.add_tables() = net::to_proto(TableName{"d", table});
       spec_.set_epoch(spec_.epoch() + 1);
       proxy.when(testing::Direction::kToServer,
                  "\x03"

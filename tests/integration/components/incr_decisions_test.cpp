@@ -6,7 +6,7 @@ namespace {
 
 class IncrDecisions : public IncrSyncTest {
  protected:
-  static void policy(cluster::v1::ComponentBoot& boot, const char* on_conflict) {
+  static void policy(cluster::v1::ComponentBoot& boot, cluster::v1::ConflictPolicy on_conflict) {
     boot.mutable_spec()->set_on_conflict(on_conflict);
   }
   // What it stopped with.
@@ -17,7 +17,7 @@ class IncrDecisions : public IncrSyncTest {
   }
   // Starts again after the operator has decided; all earlier decisions are told again, as the coordinator does.
   void decide_and_start(const std::string& position, const char* word, const std::string& statement = {},
-                        const char* on_ddl = "stop") {
+                        cluster::v1::DdlPolicy on_ddl = cluster::v1::DDL_STOP) {
     cluster::v1::Decision one;
     one.set_position(position);
     one.set_decision(word);
@@ -27,7 +27,7 @@ class IncrDecisions : public IncrSyncTest {
     decisions_.push_back(one);
     start_again(on_ddl);
   }
-  void start_again(const char* on_ddl = "stop") {
+  void start_again(cluster::v1::DdlPolicy on_ddl = cluster::v1::DDL_STOP) {
     start_incr(
         ++epoch_,
         [&](cluster::v1::ComponentBoot& boot) {
@@ -50,14 +50,14 @@ class IncrDecisions : public IncrSyncTest {
 TEST_F(IncrDecisions, ConflictsOutliveTheProcess) {
   both("CREATE TABLE app.t (id INT PRIMARY KEY, v INT)");
   start_store();
-  auto& first = start_incr(1, [](cluster::v1::ComponentBoot& boot) { policy(boot, "skip"); });
+  auto& first = start_incr(1, [](cluster::v1::ComponentBoot& boot) { policy(boot, cluster::v1::CONFLICT_SKIP); });
   target("INSERT INTO t VALUES (5, 0)");
   source("INSERT INTO t VALUES (4, 1), (5, 1); DELETE FROM t WHERE id = 4; INSERT INTO t VALUES (6, 1)");
   ASSERT_TRUE(first.wait_status([](const auto& now) { return now.incr_sync().conflicts_total() == 1; }, 20s));
   EXPECT_EQ(first.status().incr_sync().conflicts_skipped(), 1U);
   ASSERT_TRUE(incr_->stop().ok());
 
-  auto& second = start_incr(2, [](cluster::v1::ComponentBoot& boot) { policy(boot, "overwrite"); });
+  auto& second = start_incr(2, [](cluster::v1::ComponentBoot& boot) { policy(boot, cluster::v1::CONFLICT_OVERWRITE); });
   ASSERT_TRUE(second.wait_status([](const auto& now) { return now.incr_sync().conflicts_total() == 1; }, 20s));
   target("INSERT INTO t VALUES (7, 0)");
   source("INSERT INTO t VALUES (7, 1)");

@@ -134,6 +134,8 @@ class IncrSyncTest : public ::testing::Test {
     *spec.mutable_target() = net::to_proto(target_server().endpoint());
     spec.add_includes("app.*");
     spec.set_with_incremental(true);
+    spec.set_on_conflict(cluster::v1::CONFLICT_STOP);
+    spec.set_on_ddl(cluster::v1::DDL_APPLY);
     spec.set_writers(4);
     *spec.mutable_start() = net::to_proto(start_);
     boot.set_token("token");
@@ -151,6 +153,12 @@ class IncrSyncTest : public ::testing::Test {
   }
 
   ComponentStatus status() { return incr_->component().status(); }
+  static bool asks_for(const ComponentStatus& status, const std::string& table, uint32_t round) {
+    const auto& wishes = status.incr_sync().needs_copy();
+    return std::any_of(wishes.begin(), wishes.end(), [&](const cluster::v1::TableCopy& wish) {
+      return net::from_proto(wish) == TableCopy{{"app", table}, round};
+    });
+  }
 
   void drain() {
     incr_->component().desire([](ComponentDesired& desired) { desired.set_drain(true); });

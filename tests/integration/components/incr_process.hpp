@@ -43,6 +43,8 @@ class IncrProcessTest : public IncrSyncTest {
     *spec.mutable_target() = net::to_proto(to);
     spec.add_includes("app.*");
     spec.set_with_incremental(true);
+    spec.set_on_conflict(cluster::v1::CONFLICT_STOP);
+    spec.set_on_ddl(cluster::v1::DDL_APPLY);
     spec.set_writers(writers);
     *spec.mutable_start() = net::to_proto(start_);
     boot.set_token("token");

@@ -30,7 +30,7 @@ class CopiedTest : public IncrSyncTest {
   }
   Position run_copy(const std::string& name, const std::vector<std::string>& tables) {
     auto spec = spec_of(name, cluster::v1::FULL_IMPORT);
-    for (const auto& table : tables) spec.add_tables(table);
+    for (const auto& table : tables) *spec.add_tables() = net::to_proto(TableName{"app", table});
     FakeComponent component(spec);
     const auto done = run_full_import(component);
     EXPECT_TRUE(done.ok()) << done.error().to_string();
@@ -78,11 +78,8 @@ class IncrRecopyTest : public CopiedTest {
   void child_is_copied_again() {
     source("ALTER TABLE child ADD COLUMN r DOUBLE DEFAULT (RAND())");
     ASSERT_TRUE(incr_->component().wait_status(
-        [](const ComponentStatus& status) {
-          return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "`app`.`child`#2";
-        },
-        30s));
-    window_end_ = run_copy("full.r1", {"app.child"});
+        [](const ComponentStatus& status) { return asks_for(status, "child", 2); }, 30s));
+    window_end_ = run_copy("full.r1", {"child"});
     source("DELETE FROM parent WHERE id = 2; UPDATE parent SET id = 103 WHERE id = 3");  // behind the copy's window
   }
 };
@@ -98,7 +95,7 @@ TEST_F(IncrRecopyTest, NothingCascadesBeforeTheNewTableHasItsForeignKeys) {
   incr_->component().desire([&](ComponentDesired& desired) {
     *desired.mutable_window_end() = net::to_proto(window_end_);
     desired.set_follow_strictly(false);
-    desired.add_recopied_tables("`app`.`child`#2");
+    *desired.add_recopied_tables() = net::to_proto(TableCopy{{"app", "child"}, 2});
   });
   ASSERT_TRUE(wait_closed());
   run_struct("struct.fk.1", cluster::v1::FOREIGN_KEYS);
@@ -113,7 +110,7 @@ TEST_F(IncrRecopyTest, ARestartBehindTheNewWindowIsNotStrict) {
   auto recopied = [&](ComponentDesired& desired) {
     *desired.mutable_window_end() = net::to_proto(window_end_);
     desired.set_follow_strictly(false);
-    desired.add_recopied_tables("`app`.`child`#2");
+    *desired.add_recopied_tables() = net::to_proto(TableCopy{{"app", "child"}, 2});
   };
   incr_->component().desire(recopied);
   ASSERT_TRUE(wait_closed());
@@ -143,11 +140,11 @@ TEST_F(IncrRecopyTest, ADrainGoesOnToTheEndOfALaterCopy) {
       },
       30s));
   source("DELETE FROM parent WHERE id = 2; INSERT INTO child VALUES (500, 4, 0.5)");
-  window_end_ = run_copy("full.r1", {"app.child"});
+  window_end_ = run_copy("full.r1", {"child"});
   incr_->component().desire([&](ComponentDesired& desired) {
     *desired.mutable_window_end() = net::to_proto(window_end_);
     desired.set_follow_strictly(false);
-    desired.add_recopied_tables("`app`.`child`#2");
+    *desired.add_recopied_tables() = net::to_proto(TableCopy{{"app", "child"}, 2});
   });
   ASSERT_TRUE(wait_closed());
   run_struct("struct.fk.1", cluster::v1::FOREIGN_KEYS);
@@ -219,13 +216,10 @@ TEST_F(CopiedTest, ALargeTransactionIsNotRepeatedBesideTheCopyThatItAskedFor) {
         *boot.mutable_spec()->mutable_target() = net::to_proto(through(proxy));
       },
       [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(window_end_); });
-  const auto asks_for = [](const std::string& wish) {
-    return [wish](const ComponentStatus& status) {
-      const auto& wishes = status.incr_sync().needs_copy();
-      return std::find(wishes.begin(), wishes.end(), wish) != wishes.end();
-    };
+  const auto asks_for_round = [](uint32_t round) {
+    return [round](const ComponentStatus& status) { return asks_for(status, "t", round); };
   };
-  ASSERT_TRUE(component.wait_status(asks_for("`app`.`t`#2"), 30s));
+  ASSERT_TRUE(component.wait_status(asks_for_round(2), 30s));
   ASSERT_TRUE(wait_until([&] { return proxy.fired(); }));
   const std::string seq = "SELECT MAX(seq) FROM sluice.checkpoint WHERE applier < 1000";
   const std::string before = target_server().query_value(seq);
@@ -233,16 +227,16 @@ TEST_F(CopiedTest, ALargeTransactionIsNotRepeatedBesideTheCopyThatItAskedFor) {
   proxy.cut_all();
   // The next session has read the tables' states.
   ASSERT_TRUE(wait_until([&] { return target_server().query_value(seq) != before; }, 30s));
-  window_end_ = run_copy("full.r1", {"app.t"});
+  window_end_ = run_copy("full.r1", {"t"});
   ASSERT_TRUE(wait_until([&] { return proxy.fired(); }, 30s));
   proxy.release();
   // The coordinator's word of the copy's end is still on its way: it would take no notice of the same wish.
-  EXPECT_TRUE(component.wait_status(asks_for("`app`.`t`#3"), 30s)) << "it waits for ever";
-  window_end_ = run_copy("full.r2", {"app.t"});
+  EXPECT_TRUE(component.wait_status(asks_for_round(3), 30s)) << "it waits for ever";
+  window_end_ = run_copy("full.r2", {"t"});
   component.desire([&](ComponentDesired& desired) {
     *desired.mutable_window_end() = net::to_proto(window_end_);
-    desired.add_recopied_tables("`app`.`t`#2");
-    desired.add_recopied_tables("`app`.`t`#3");
+    *desired.add_recopied_tables() = net::to_proto(TableCopy{{"app", "t"}, 2});
+    *desired.add_recopied_tables() = net::to_proto(TableCopy{{"app", "t"}, 3});
   });
   ASSERT_TRUE(wait_closed());
   run_struct("struct.fk", cluster::v1::FOREIGN_KEYS);
@@ -290,9 +284,9 @@ TEST_F(CopiedTest, ACascadeInTheWindowToAChildWithoutAKeyIsRefused) {
   target_server().sql("DROP DATABASE app");
   start_store();
   run_struct("tables", cluster::v1::TABLES);
-  run_copy("full.child", {"app.child"});
+  run_copy("full.child", {"child"});
   source("DELETE FROM parent WHERE id = 3");
-  window_end_ = run_copy("full.parent", {"app.parent"});
+  window_end_ = run_copy("full.parent", {"parent"});
   start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(window_end_); });
   ASSERT_TRUE(wait_until([&] { return incr_->over(); }, 30s));
   const auto ended = incr_->join();

@@ -355,7 +355,7 @@ TEST_F(IncrSyncTest, ConflictsInALargeTransactionAreResolved) {
   target("INSERT INTO big VALUES (1500, 'in the way')");
   start_incr(1, [](cluster::v1::ComponentBoot& boot) {
     boot.mutable_spec()->set_memory_bytes(24 << 20);
-    boot.mutable_spec()->set_on_conflict("overwrite");
+    boot.mutable_spec()->set_on_conflict(cluster::v1::CONFLICT_OVERWRITE);
   });
   source("INSERT INTO big SELECT seq, REPEAT(CHAR(97 + seq % 26), 1500) FROM seq_1_to_2000");
   drain();

@@ -30,7 +30,7 @@ class IncrWindowTest : public IncrSyncTest {
   // Copies; returns the end of the window.
   Position run_copy(const std::string& name, const std::vector<std::string>& tables = {}) {
     auto spec = spec_of(name, cluster::v1::FULL_IMPORT);
-    for (const auto& table : tables) spec.add_tables(table);
+    for (const auto& table : tables) *spec.add_tables() = net::to_proto(TableName{"app", table});
     FakeComponent component(spec);
     const auto done = run_full_import(component);
     EXPECT_TRUE(done.ok()) << done.error().to_string();
@@ -188,9 +188,9 @@ TEST_F(IncrWindowTest, ACascadeBetweenTheCopiesOfChildAndParentIsReadAgain) {
   target_server().sql("DROP DATABASE app");
   start_store();
   run_struct("tables", cluster::v1::TABLES);
-  run_copy("full.child", {"app.child"});
+  run_copy("full.child", {"child"});
   source("DELETE FROM parent WHERE id = 3; UPDATE parent SET id = 1005 WHERE id = 5; INSERT INTO parent VALUES (3, 0)");
-  const Position end = run_copy("full.parent", {"app.parent"});
+  const Position end = run_copy("full.parent", {"parent"});
   start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
   ASSERT_TRUE(wait_closed());
   run_struct("keys", cluster::v1::FOREIGN_KEYS);
@@ -211,11 +211,11 @@ TEST_F(IncrWindowTest, ACascadeThroughAChildThatWasCopiedLaterIsFound) {
   target_server().sql("DROP DATABASE app");
   start_store();
   run_struct("tables", cluster::v1::TABLES);
-  run_copy("full.leaf", {"app.leaf"});
+  run_copy("full.leaf", {"leaf"});
   source("DELETE FROM parent WHERE id = 1; DELETE FROM parent WHERE id = 2; INSERT INTO child VALUES (20, 3)");
-  run_copy("full.child", {"app.child"});
+  run_copy("full.child", {"child"});
   source("DELETE FROM parent WHERE id = 3; INSERT INTO parent VALUES (4); INSERT INTO child VALUES (30, 4)");
-  const Position end = run_copy("full.parent", {"app.parent"});
+  const Position end = run_copy("full.parent", {"parent"});
   start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
   ASSERT_TRUE(wait_closed());
   run_struct("keys", cluster::v1::FOREIGN_KEYS);
@@ -237,17 +237,15 @@ TEST_F(IncrWindowTest, DdlInTheWindowAsksForANewCopy) {
   write_window("other", begin, end);
   auto& component =
       start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
-  auto asks = [](const ComponentStatus& status) {
-    return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "`app`.`t`#2";
-  };
+  auto asks = [](const ComponentStatus& status) { return asks_for(status, "t", 2); };
   ASSERT_TRUE(component.wait_status(asks, 30s));
   EXPECT_FALSE(status().incr_sync().window_closed());
   source("INSERT INTO t VALUES (4, 4, 4)");
-  const Position second = run_copy("full.r1", {"app.t"});
+  const Position second = run_copy("full.r1", {"t"});
   source("UPDATE t SET w = 9 WHERE id = 1");
   component.desire([&](ComponentDesired& desired) {
     *desired.mutable_window_end() = net::to_proto(second);
-    desired.add_recopied_tables("`app`.`t`#2");
+    *desired.add_recopied_tables() = net::to_proto(TableCopy{{"app", "t"}, 2});
   });
   ASSERT_TRUE(wait_closed());
   follow_strictly();
@@ -266,20 +264,17 @@ TEST_F(IncrWindowTest, ASnapshotDoesNotOutliveALaterCopy) {
   start_store();
   run_copy_after_struct("full.child", "app.child");
   source("UPDATE parent SET id = 2 WHERE id = 1");
-  const Position end = run_copy("full.rest", {"app.parent", "app.other"});
+  const Position end = run_copy("full.rest", {"parent", "other"});
   source("ALTER TABLE other ADD COLUMN r DOUBLE DEFAULT (RAND())");  // behind the window, before the snapshot
   start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
-  ASSERT_TRUE(incr_->component().wait_status(
-      [](const ComponentStatus& status) {
-        return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "`app`.`other`#2";
-      },
-      30s));
+  ASSERT_TRUE(
+      incr_->component().wait_status([](const ComponentStatus& status) { return asks_for(status, "other", 2); }, 30s));
   EXPECT_TRUE(wait_transactions("0")) << "a transaction stays open on the source while a table is copied";
   source("UPDATE child SET v = 7 WHERE id = 10");
-  const Position second = run_copy("full.r1", {"app.other"});
+  const Position second = run_copy("full.r1", {"other"});
   incr_->component().desire([&](ComponentDesired& desired) {
     *desired.mutable_window_end() = net::to_proto(second);
-    desired.add_recopied_tables("`app`.`other`#2");
+    *desired.add_recopied_tables() = net::to_proto(TableCopy{{"app", "other"}, 2});
   });
   ASSERT_TRUE(wait_closed());
   run_struct("keys", cluster::v1::FOREIGN_KEYS);
@@ -301,7 +296,7 @@ TEST_F(IncrWindowTest, RowsThatTheCopyHoldsMayHaveColumnsThatAreGone) {
   source(
       "UPDATE parent SET id = 3 WHERE id = 1; ALTER TABLE parent DROP COLUMN a; INSERT INTO parent VALUES (4, 4);"
       "ALTER TABLE parent RENAME COLUMN v TO w; INSERT INTO parent VALUES (5, 5)");
-  const Position end = run_copy("full.parent", {"app.parent"});
+  const Position end = run_copy("full.parent", {"parent"});
   start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
   ASSERT_TRUE(wait_closed());
   run_struct("keys", cluster::v1::FOREIGN_KEYS);
@@ -320,15 +315,13 @@ TEST_F(IncrWindowTest, SeveralDroppedColumnsWithRowsBetweenThem) {
   write_window("t", begin, end);
   auto& component =
       start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
-  auto asks = [](const ComponentStatus& status) {
-    return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "`app`.`t`#2";
-  };
+  auto asks = [](const ComponentStatus& status) { return asks_for(status, "t", 2); };
   ASSERT_TRUE(component.wait_status(asks, 30s));
   source("INSERT INTO t VALUES (2, 2, 2); ALTER TABLE t DROP COLUMN b; INSERT INTO t VALUES (3, 3)");
-  const Position second = run_copy("full.r1", {"app.t"});
+  const Position second = run_copy("full.r1", {"t"});
   component.desire([&](ComponentDesired& desired) {
     *desired.mutable_window_end() = net::to_proto(second);
-    desired.add_recopied_tables("`app`.`t`#2");
+    *desired.add_recopied_tables() = net::to_proto(TableCopy{{"app", "t"}, 2});
   });
   ASSERT_TRUE(wait_closed());
   follow_strictly();
@@ -347,15 +340,11 @@ TEST_F(IncrWindowTest, RowsInTheWindowThatDoNotFitTheCopyAskForANewOne) {
   write_window("t", begin, end);
   auto& component =
       start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
-  ASSERT_TRUE(component.wait_status(
-      [](const ComponentStatus& status) {
-        return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "`app`.`t`#2";
-      },
-      30s));
-  const Position second = run_copy("full.r1", {"app.t"});
+  ASSERT_TRUE(component.wait_status([](const ComponentStatus& status) { return asks_for(status, "t", 2); }, 30s));
+  const Position second = run_copy("full.r1", {"t"});
   component.desire([&](ComponentDesired& desired) {
     *desired.mutable_window_end() = net::to_proto(second);
-    desired.add_recopied_tables("`app`.`t`#2");
+    *desired.add_recopied_tables() = net::to_proto(TableCopy{{"app", "t"}, 2});
   });
   ASSERT_TRUE(wait_closed());
   follow_strictly();
@@ -373,7 +362,7 @@ TEST_F(IncrWindowTest, AForgottenBranchIsNamed) {
   start_store();
   run_copy_after_struct("full.child", "app.child");
   source("DELETE FROM parent WHERE id = 1");
-  const Position end = run_copy("full.parent", {"app.parent", "app.other"});
+  const Position end = run_copy("full.parent", {"parent", "other"});
   source("XA START 'forgotten'; INSERT INTO other VALUES (7); XA END 'forgotten'; XA PREPARE 'forgotten'");
   auto& component =
       start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
@@ -407,15 +396,11 @@ TEST_F(IncrWindowTest, ALargeTransactionOfAnOlderDefinition) {
   auto& component = start_incr(
       1, [](cluster::v1::ComponentBoot& boot) { boot.mutable_spec()->set_memory_bytes(24 << 20); },
       [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
-  ASSERT_TRUE(component.wait_status(
-      [](const ComponentStatus& status) {
-        return status.incr_sync().needs_copy_size() == 1 && status.incr_sync().needs_copy(0) == "`app`.`t`#2";
-      },
-      30s));
-  const Position second = run_copy("full.r1", {"app.t"});
+  ASSERT_TRUE(component.wait_status([](const ComponentStatus& status) { return asks_for(status, "t", 2); }, 30s));
+  const Position second = run_copy("full.r1", {"t"});
   component.desire([&](ComponentDesired& desired) {
     *desired.mutable_window_end() = net::to_proto(second);
-    desired.add_recopied_tables("`app`.`t`#2");
+    *desired.add_recopied_tables() = net::to_proto(TableCopy{{"app", "t"}, 2});
   });
   ASSERT_TRUE(wait_closed());
   follow_strictly();
@@ -436,7 +421,7 @@ class IncrRereadTest : public IncrWindowTest {
     start_store();
     run_copy_after_struct("full.child", "app.child");
     source("UPDATE parent SET id = 2 WHERE id = 1");
-    const Position end = run_copy("full.parent", {"app.parent", "app.other"});
+    const Position end = run_copy("full.parent", {"parent", "other"});
     // The window stays open until the hold, with which something in front of the snapshot is not applied yet.
     Position far = end;
     far.offset += 1'000'000'000;
@@ -483,7 +468,7 @@ TEST_F(IncrWindowTest, ManyWideRowsAreReadAgain) {
   start_store();
   run_copy_after_struct("full.child", "app.child");
   source("UPDATE parent SET id = 2 WHERE id = 1");
-  const Position end = run_copy("full.parent", {"app.parent"});
+  const Position end = run_copy("full.parent", {"parent"});
   target_server().sql("SET GLOBAL max_allowed_packet = 1048576");
   start_incr(1, {}, [&](ComponentDesired& desired) { *desired.mutable_window_end() = net::to_proto(end); });
   const bool closed = wait_closed();

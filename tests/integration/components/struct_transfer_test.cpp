@@ -339,7 +339,7 @@ TEST_F(StructTransfer, ALaterPhaseAddsKeysOnlyToTablesThatWereCopiedAgain) {
       "SET foreign_key_checks=0; DROP TABLE b.o; CREATE TABLE b.o (id int PRIMARY KEY, p int, KEY h (p)); "
       "SET foreign_key_checks=1");
   auto s = spec(cluster::v1::FOREIGN_KEYS);
-  s.add_tables("`a`.`o`");
+  *s.add_tables() = net::to_proto(TableName{"a", "o"});
   ASSERT_EQ(code(run(s)), "OK") << status_.DebugString();
   for (const char* table : {"c", "d", "o"})
     EXPECT_EQ(create_text(*target_, std::string("b.") + table), create_text(*source_, std::string("a.") + table));

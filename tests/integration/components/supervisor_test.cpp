@@ -388,7 +388,7 @@ TEST_F(SupervisorTest, LargeSpecsArriveAndSecretsShowNowhere) {
   start_agent();
   auto large = assignment("p.large", 1, "run");
   for (int i = 0; i < 60'000; ++i)
-    large.mutable_spec()->add_tables("database.table_with_a_long_name_" + std::to_string(i));
+    large.mutable_spec()->add_includes("database.table_with_a_long_name_" + std::to_string(i));
   ASSERT_GT(large.spec().ByteSizeLong(), size_t{2} << 20);  // more than a pipe holds
   coordinator_->desire({large});
   ASSERT_TRUE(coordinator_->reaches("p.large", 1, cluster::v1::RUNNING));
