@@ -22,8 +22,7 @@ Status pace(ComponentContext& context, uint64_t rows, double seconds, uint32_t r
   constexpr std::chrono::milliseconds kSlice{200};
   const auto begun = SteadyClock::now();
   for (;;) {  // the limit may change meanwhile
-    const uint64_t wanted = context.desired().throttle_rows_per_second();
-    const uint64_t rate = wanted > 0 ? wanted : context.spec().throttle_rows_per_second();
+    const uint64_t rate = throttle_of(context.desired(), context.spec());
     const std::chrono::duration<double> waited = SteadyClock::now() - begun;
     const double due =
         rate == 0 ? 0 : static_cast<double>(rows) * readers / static_cast<double>(rate) - seconds - waited.count();

@@ -121,12 +121,6 @@ void note(const ImportOutcome& outcome, ImportProgress& progress, KeptRows& kept
   if (const auto text = kept.warning_of(table)) progress.warn(*text);
 }
 
-uint64_t throttle_of(const ComponentContext& context) {
-  const auto desired = context.desired();
-  return desired.throttle_rows_per_second() > 0 ? desired.throttle_rows_per_second()
-                                                : context.spec().throttle_rows_per_second();
-}
-
 Status run(ComponentContext& context) {
   SLUICE_ASSIGN(const ImportSettings settings, settings_of(context.spec(), context.lease()));
   ImportShared shared(settings.queue_bytes);
@@ -142,7 +136,7 @@ Status run(ComponentContext& context) {
   KeptRows kept;
   actors.on_outcome = [&](const ImportOutcome& outcome) { note(outcome, shared.progress, kept); };
   actors.tick = [&] {
-    shared.throttle.set_rate(throttle_of(context));
+    shared.throttle.set_rate(throttle_of(context.desired(), context.spec()));
     shared.progress.publish(context);
     return context.desired().stop();
   };

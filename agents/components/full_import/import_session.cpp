@@ -1,7 +1,6 @@
 #include "agents/components/full_import/import_session.hpp"
 
 #include <algorithm>
-#include <thread>
 
 #include "core/metrics.hpp"
 #include "sinks/database/loader.hpp"
@@ -15,26 +14,6 @@ constexpr size_t kWarningsMax = 200;
 constexpr std::chrono::minutes kTargetPatience{10};
 
 }  // namespace
-
-std::chrono::duration<double> RowThrottle::wait(uint64_t rows, const std::atomic<bool>& stop) {
-  constexpr std::chrono::milliseconds kSlice{20};
-  const auto begun = SteadyClock::now();
-  SteadyClock::time_point until;
-  {
-    std::lock_guard lock(mutex_);
-    const uint64_t rate = rate_;
-    if (rate == 0) return std::chrono::duration<double>(0);
-    until = std::max(begun, next_);
-    const std::chrono::duration<double> cost(static_cast<double>(rows) / static_cast<double>(rate));
-    next_ = until + std::chrono::duration_cast<SteadyClock::duration>(cost);
-  }
-  while (!stop && rate_ > 0 && SteadyClock::now() < until) std::this_thread::sleep_for(kSlice);
-  if (rate_ == 0) {  // the limit was lifted: nobody waits for what was booked under it
-    std::lock_guard lock(mutex_);
-    next_ = {};
-  }
-  return SteadyClock::now() - begun;
-}
 
 void ImportProgress::add_table(const TableName& source, const TableName& target, uint64_t rows_estimated) {
   std::lock_guard lock(mutex_);

@@ -12,6 +12,7 @@
 
 #include "agents/components/runtime/component.hpp"
 #include "core/budget.hpp"
+#include "core/row_throttle.hpp"
 #include "engines/mysql/connection.hpp"
 #include "sinks/database/bookkeeping.hpp"
 
@@ -27,20 +28,6 @@ struct ImportSettings {
   bool truncate_target = false;
   size_t workers = 4;
   uint64_t queue_bytes = 64 << 20;  // of all loads together
-};
-
-// A limit in rows per second over all workers; 0: none. Thread safe, changeable at any time.
-class RowThrottle {
- public:
-  void set_rate(uint64_t rows_per_second) { rate_ = rows_per_second; }
-  bool limited() const { return rate_ > 0; }
-  // Waits until these rows may pass; ends early when `stop` becomes true. Returns how long it waited.
-  std::chrono::duration<double> wait(uint64_t rows, const std::atomic<bool>& stop);
-
- private:
-  std::atomic<uint64_t> rate_{0};
-  std::mutex mutex_;
-  std::chrono::steady_clock::time_point next_{};
 };
 
 // Numbers for the status; thread safe. The main thread publishes what changed.
@@ -70,10 +57,14 @@ class ImportProgress {
   std::optional<Error> retry_error_;
 };
 
+// How long a worker sleeps before it asks the throttle again.
+inline constexpr std::chrono::milliseconds kThrottlePause{20};
+
 struct ImportShared {
   explicit ImportShared(uint64_t queue_bytes) : budget(queue_bytes) {}
   ByteBudget budget;
-  RowThrottle throttle;
+  // Over all workers.
+  RowThrottle throttle{kThrottlePause};
   ImportProgress progress;
   std::atomic<bool> stop{false};  // a stop is desired, or the import failed: give up what is in flight
 };

@@ -52,7 +52,9 @@ database::LoadLimits load_limits(const ImportSession& session, ImportShared& sha
   limits.budget = &shared.budget;
   if (shared.throttle.limited()) limits.piece_bytes = kThrottledPiece;
   limits.pace = [&shared, &waited](uint64_t rows, uint64_t) -> Status {
-    waited += shared.throttle.wait(rows, shared.stop);
+    const auto begun = SteadyClock::now();
+    while (!shared.stop && !shared.throttle.try_take(rows)) std::this_thread::sleep_for(kThrottlePause);
+    waited += SteadyClock::now() - begun;
     if (shared.stop) return Error(ErrorCode::CANCELLED, "a stop is desired");
     return {};
   };

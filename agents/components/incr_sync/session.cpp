@@ -237,16 +237,10 @@ void Session::send(uint32_t applier, std::shared_ptr<database::Group> group) {
 
 size_t Session::idle_count() const { return static_cast<size_t>(std::count(idle_.begin(), idle_.end(), true)); }
 
-// Rows per second, if the operator limits them; at most one second's rows are saved up.
+// Whether the operator's limit lets rows pass.
 bool Session::may_dispatch() {
-  const uint32_t rate = desired_.throttle_rows_per_second() != 0 ? desired_.throttle_rows_per_second()
-                                                                 : job_.context.spec().throttle_rows_per_second();
-  if (rate == 0) return true;
-  const auto now = Clock::now();
-  throttle_tokens_ += std::chrono::duration<double>(now - throttle_at_).count() * rate;
-  throttle_tokens_ = std::min<double>(throttle_tokens_, rate);
-  throttle_at_ = now;
-  return throttle_tokens_ > 0;
+  throttle_.set_rate(throttle_of(desired_, job_.context.spec()));
+  return throttle_.open();
 }
 
 void Session::dispatch() {
@@ -261,7 +255,7 @@ void Session::dispatch() {
     group->applied = watermark_.applied_by(applier);
     for (const auto& transaction : transactions) {
       group->applied.push_back(transaction->id);
-      throttle_tokens_ -= static_cast<double>(transaction->rows.size());
+      throttle_.take(transaction->rows.size());
       if (transaction->recheck) group->cascades = definitions_.cascades();
       if (transaction->alone) group->on_conflict = decided_policy(transaction->id);
     }

@@ -23,6 +23,7 @@
 #include "agents/components/incr_sync/log_events.hpp"
 #include "agents/components/incr_sync/window_marker.hpp"
 #include "agents/components/incr_sync/windows.hpp"
+#include "core/row_throttle.hpp"
 #include "sinks/database/apply/definitions.hpp"
 #include "sinks/database/apply/scheduler.hpp"
 #include "sinks/database/apply/watermark.hpp"
@@ -243,8 +244,7 @@ class Session {
   uint64_t hold_seen_ = 0;  // id of the hold that is served
   bool hold_over_ = false;  // its patience is over
   Clock::time_point hold_until_;
-  double throttle_tokens_ = 0;
-  Clock::time_point throttle_at_;
+  RowThrottle throttle_{std::chrono::seconds(1)};
 };
 
 }  // namespace sluice::agents::incr_sync

@@ -168,7 +168,7 @@ void Session::attach(std::shared_ptr<store::LogClient> client, SendGroup send, S
   send_ = std::move(send);
   send_ddl_ = std::move(send_ddl);
   store_address_ = desired_.store_address();
-  checkpointed_ = told_at_ = looked_at_ = throttle_at_ = Clock::now();
+  checkpointed_ = told_at_ = looked_at_ = Clock::now();
 }
 
 }  // namespace sluice::agents::incr_sync

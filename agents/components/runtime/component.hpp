@@ -34,6 +34,11 @@ class ComponentContext {
   virtual void update(const std::function<void(cluster::v1::ComponentStatus&)>& change) = 0;
 };
 
+// The project's limit in rows per second; 0: none.
+inline uint64_t throttle_of(const cluster::v1::ComponentDesired& desired, const cluster::v1::ComponentSpec& spec) {
+  return desired.throttle_rows_per_second() != 0 ? desired.throttle_rows_per_second() : spec.throttle_rows_per_second();
+}
+
 using ComponentMain = std::function<Status(ComponentContext&)>;
 
 // Entry of `sluice component KIND`: reads ComponentBoot from fd 3, links to the agent, runs `main`, reports its end:
