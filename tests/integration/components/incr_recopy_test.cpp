@@ -270,6 +270,7 @@ TEST_F(CopiedTest, ALargeTransactionBeforeTheCopyOfATableWithoutAKeyIsRefused) {
   start_with(2, 512 << 20);
   ASSERT_TRUE(wait_closed());
   run_struct("struct.fk", cluster::v1::FOREIGN_KEYS);
+  incr_->component().desire([](ComponentDesired& desired) { desired.set_follow_strictly(true); });
   drain();
   expect_equal();
 }
