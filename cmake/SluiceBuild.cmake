@@ -62,5 +62,5 @@ function(sluice_test name label)
   # A program of which every test was skipped says so in ctest's list too.
   set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT ${A_TIMEOUT}
     SKIP_REGULAR_EXPRESSION "PASSED  . 0 tests\\.\n(.  SKIPPED .[^\n]*\n)+$"
-    ENVIRONMENT "SLUICE_BIN=${CMAKE_BINARY_DIR}/sluice;SLUICE_SOURCE_DIR=${CMAKE_SOURCE_DIR}")
+    ENVIRONMENT "SLUICE_BIN=${CMAKE_BINARY_DIR}/sluice;SLUICE_SOURCE_DIR=${CMAKE_SOURCE_DIR};TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/cmake/tsan.supp")
 endfunction()
