@@ -262,7 +262,7 @@ TEST_F(IncrWindowTest, ASnapshotDoesNotOutliveALaterCopy) {
       "INSERT INTO parent VALUES (1); INSERT INTO child VALUES (10, 1, 0); INSERT INTO other VALUES (1)");
   target_server().sql("DROP DATABASE app");
   start_store();
-  run_copy_after_struct("full.child", "app.child");
+  run_copy_after_struct("full.child", "child");
   source("UPDATE parent SET id = 2 WHERE id = 1");
   const Position end = run_copy("full.rest", {"parent", "other"});
   source("ALTER TABLE other ADD COLUMN r DOUBLE DEFAULT (RAND())");  // behind the window, before the snapshot
@@ -292,7 +292,7 @@ TEST_F(IncrWindowTest, RowsThatTheCopyHoldsMayHaveColumnsThatAreGone) {
   target_server().sql("DROP DATABASE app");
   start_store();
   source("INSERT INTO parent VALUES (2, 2, 2)");
-  run_copy_after_struct("full.child", "app.child");
+  run_copy_after_struct("full.child", "child");
   source(
       "UPDATE parent SET id = 3 WHERE id = 1; ALTER TABLE parent DROP COLUMN a; INSERT INTO parent VALUES (4, 4);"
       "ALTER TABLE parent RENAME COLUMN v TO w; INSERT INTO parent VALUES (5, 5)");
@@ -360,7 +360,7 @@ TEST_F(IncrWindowTest, AForgottenBranchIsNamed) {
       "INSERT INTO parent VALUES (1), (2); INSERT INTO child VALUES (10, 1), (20, 2)");
   target_server().sql("DROP DATABASE app");
   start_store();
-  run_copy_after_struct("full.child", "app.child");
+  run_copy_after_struct("full.child", "child");
   source("DELETE FROM parent WHERE id = 1");
   const Position end = run_copy("full.parent", {"parent", "other"});
   source("XA START 'forgotten'; INSERT INTO other VALUES (7); XA END 'forgotten'; XA PREPARE 'forgotten'");
@@ -419,7 +419,7 @@ class IncrRereadTest : public IncrWindowTest {
         "INSERT INTO parent VALUES (1); INSERT INTO child VALUES (10, 1, 'kept', 1)");
     target_server().sql("DROP DATABASE app");
     start_store();
-    run_copy_after_struct("full.child", "app.child");
+    run_copy_after_struct("full.child", "child");
     source("UPDATE parent SET id = 2 WHERE id = 1");
     const Position end = run_copy("full.parent", {"parent", "other"});
     // The window stays open until the hold, with which something in front of the snapshot is not applied yet.
@@ -466,7 +466,7 @@ TEST_F(IncrWindowTest, ManyWideRowsAreReadAgain) {
       "INSERT INTO child SELECT LPAD(seq, 250, 'k'), 1, IF(seq <= 30, REPEAT('v', 100000), 'v') FROM seq_1_to_3000");
   target_server().sql("DROP DATABASE app");
   start_store();
-  run_copy_after_struct("full.child", "app.child");
+  run_copy_after_struct("full.child", "child");
   source("UPDATE parent SET id = 2 WHERE id = 1");
   const Position end = run_copy("full.parent", {"parent"});
   target_server().sql("SET GLOBAL max_allowed_packet = 1048576");
