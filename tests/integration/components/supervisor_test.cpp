@@ -531,7 +531,7 @@ Status probe(ComponentContext& context) {
   const std::string behaviour = context.spec().skip_checks(0);
   context.update([&](ComponentStatus& status) {
     status.set_state(cluster::v1::RUNNING);
-    status.set_rows(static_cast<uint64_t>(context.spec().tables_size()));
+    status.set_rows(static_cast<uint64_t>(context.spec().includes_size()));
   });
   if (behaviour == "fail") return Error(ErrorCode::ACCESS_DENIED, "as asked");
   if (behaviour == "retry") return Error(ErrorCode::CONNECTION_LOST, "as asked");
