@@ -1,7 +1,6 @@
 #include "agents/components/checker/checker.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "agents/components/checker/bookkept.hpp"
 #include "agents/components/checker/first_pass_actor.hpp"

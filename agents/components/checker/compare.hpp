@@ -34,8 +34,8 @@ struct SideEndpoints {
   Endpoint source, target;
   std::shared_ptr<Lease> lease;
   bool following = false;
-  std::shared_ptr<mysql::ServerWatch> source_watch,
-      target_watch;  // without them a statement may be silent for minutes only
+  // Without them a statement may be silent for minutes only.
+  std::shared_ptr<mysql::ServerWatch> source_watch, target_watch;
 };
 Result<Sides> open_sides(const SideEndpoints& endpoints);
 

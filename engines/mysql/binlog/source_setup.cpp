@@ -1,6 +1,5 @@
 #include "engines/mysql/binlog/source_setup.hpp"
 
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 
